@@ -1,0 +1,144 @@
+"""What a run reports. The engine yields these; the runner writes each as one JSON line; the
+supervisor reads them back and records them. Tensors never travel in an event: a checkpoint names files.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """First event of a run: what it runs on and whether a resume is bit for bit."""
+
+    steps_per_epoch: int
+    total_steps: int
+    resume_exact: bool
+    resume_note: str | None
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the run stands; sent a few times a second at most. `eta_s` is None until a step was timed."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    eta_s: float | None
+    samples_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """One row of the history. A non-finite number is None in `values` and named in `non_finite`."""
+
+    epoch: int
+    step: int
+    values: dict[str, float | None]
+    non_finite: tuple[str, ...] = ()
+    # Unix time, by the runner's clock
+    time: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Two files beside each other: the model that leaves the house, and all else that a resume needs."""
+
+    epoch: int
+    step: int
+    content_path: str
+    content_sha256: str
+    state_path: str
+    state_sha256: str
+    is_best: bool
+    # the quantity that "best" is judged by, and its value here (None mid-epoch or when not finite)
+    monitor: str | None
+    monitor_value: float | None
+    # True at the end of an epoch, False for one taken in the middle (stop, or every so many seconds)
+    end_of_epoch: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the user should look at, with the field to change."""
+
+    code: str
+    pointer: str | None
+    detail: str
+    epoch: int | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run is over: all epochs done, or early stopping; metrics are those of the best checkpoint."""
+
+    best_epoch: int | None
+    best_step: int | None
+    metrics: dict[str, float | None]
+    non_finite: tuple[str, ...] = ()
+    early_stopped: bool = False
+    baselines: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The run was asked to stop and did; the checkpoint before this event holds all of it."""
+
+    reason: str
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The run cannot go on, and why, in words for the user; `code` as in `errors.TrainingFailed`."""
+
+    code: str
+    detail: str
+    hint: str | None = None
+    pointer: str | None = None
+    epoch: int | None = None
+
+
+Event = Started | Progress | Metrics | Checkpoint | Warned | Log | Finished | Stopped | Failed
+
+_KINDS: dict[str, type[Any]] = {
+    "started": Started,
+    "progress": Progress,
+    "metrics": Metrics,
+    "checkpoint": Checkpoint,
+    "warning": Warned,
+    "log": Log,
+    "finished": Finished,
+    "stopped": Stopped,
+    "failed": Failed,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def to_line(job_id: str, event: Event) -> str:
+    """One JSON line (no newline inside) that names the job and carries the event."""
+    body = {"job": job_id, "event": _NAMES[type(event)], **asdict(event)}
+    return json.dumps(body, allow_nan=False, separators=(",", ":"))
+
+
+def from_line(line: str | bytes) -> tuple[str, Event]:
+    """The job's id and the event of one line; a line that is not one raises ValueError."""
+    body = json.loads(line)
+    job_id, name = body.pop("job"), body.pop("event")
+    if name not in _KINDS:
+        raise ValueError(f"unknown event {name!r}")
+    if "non_finite" in body:
+        body["non_finite"] = tuple(body["non_finite"])
+    event: Event = _KINDS[name](**body)
+    return job_id, event

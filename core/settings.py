@@ -1,0 +1,71 @@
+"""Everything an operator can set, read from the environment once, by entry points alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.spec.limits import Limits
+
+
+class LimitSettings(Limits, BaseSettings):
+    """The limits, each from NETMILL_LIMIT_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="NETMILL_LIMIT_", frozen=True)
+
+
+class Settings(BaseSettings):
+    """The service's settings; the environment variable is NETMILL_<NAME> unless an alias is given."""
+
+    model_config = SettingsConfigDict(env_prefix="NETMILL_", frozen=True, populate_by_name=True)
+
+    database_url: str = Field(alias="DATABASE_URL", description="SQLAlchemy URL, sqlite:/// or postgresql+psycopg://")
+    redis_url: str = Field(alias="REDIS_URL", description="broker: redis://... or redis+socket:///path")
+    data_dir: Path = Field(Path("netmill-data"), description="folder for caches, temporary files and folder storage")
+    mode: Literal["embedded", "server"] = "server"
+    storage: str = Field("database", description="where blobs stand: 'database', or 'file:///a/folder'")
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str | None = None
+    auth: Literal["off", "keys"] = Field("keys", description="'off' is allowed on loopback in embedded mode alone")
+    admin_key: SecretStr | None = Field(None, description="the first admin key, nm_...")
+
+    slots: int = Field(1, description="runners at once in one worker", ge=1)
+    threads: int = Field(0, description="OpenMP threads of a runner; 0: cores divided by slots", ge=0)
+    queue: str = "wake.cpu"
+    lease_s: float = Field(30.0, description="seconds a claim stands without a heartbeat")
+    heartbeat_s: float = Field(5.0, description="seconds between heartbeats")
+    poll_s: float = Field(3.0, description="seconds between looks at the database by a worker with a free slot")
+    sweep_s: float = Field(5.0, description="seconds between sweeps")
+    republish_s: float = Field(30.0, description="seconds after which a lost wake-up is sent again")
+    backoff_s: float = Field(5.0, description="first wait before a crashed job is tried again; doubles each time")
+    control_s: float = Field(0.5, description="seconds between looks for cancel and pause")
+    flush_s: float = Field(0.5, description="seconds between writes of a run's events")
+    max_crashes: int = Field(3, description="crashes with no new checkpoint between them before a job fails")
+    drain_s: float = Field(25.0, description="seconds a shutdown waits for runners to write their checkpoint")
+    checkpoint_every_s: float = Field(30.0, description="seconds between checkpoints inside a long epoch")
+    runner_memory_bytes: int = Field(0, description="address space of a CPU runner; 0: no limit of ours", ge=0)
+    idempotency_ttl_s: float = 24 * 3600.0
+    predict_wait_s: float = 10.0
+
+    log_level: str = "INFO"
+    log_format: Literal["json", "console"] = "json"
+    limits: Limits = Field(default_factory=LimitSettings)
+
+    @classmethod
+    def from_env(cls) -> Settings:
+        """Settings from the environment; a missing or bad one raises pydantic's ValidationError."""
+        return cls()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.database_url.startswith("sqlite")
+
+    def runner_threads(self) -> int:
+        """OpenMP threads that each runner gets; recorded in its checkpoints, for a resume is exact only with as many."""
+        return self.threads or max(1, (os.cpu_count() or 1) // self.slots)

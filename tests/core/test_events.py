@@ -1,0 +1,53 @@
+"""Events survive the pipe: one line each, the same on the other side."""
+
+import json
+
+import pytest
+
+from core.events import (
+    Checkpoint,
+    Event,
+    Failed,
+    Finished,
+    Log,
+    Metrics,
+    Progress,
+    Started,
+    Stopped,
+    Warned,
+    from_line,
+    to_line,
+)
+
+EVENTS: list[Event] = [
+    Started(40, 800, True, None, {"torch": "2.13.0", "threads": 2}),
+    Progress(1, 20, 40, 800, 1.5, 25_000.0),
+    Metrics(1, 40, {"train.loss": 0.5, "validation.loss": None}, ("validation.loss",), 1_700_000_000.25),
+    Checkpoint(1, 40, "/tmp/a", "ab" * 32, "/tmp/b", "cd" * 32, True, "validation.loss", 0.4),
+    Warned("vanishing_gradients", "/network/layers/0", "a line\nand another", 1, 40),
+    Log("ünïcode \u2028 and\nnewlines"),
+    Finished(1, 40, {"test.loss": 0.5}, (), False, {}),
+    Stopped("pause", 1, 41),
+    Failed("diverged", "the loss is not finite", "lower it", "/optimizer/lr", 2),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_is_one_line_and_comes_back_the_same(event: Event) -> None:
+    line = to_line("job_1", event)
+    assert "\n" not in line
+    assert from_line(line.encode()) == ("job_1", event)
+
+
+def test_every_kind_of_event_is_in_this_list() -> None:
+    assert {type(event) for event in EVENTS} == set(Event.__args__)  # type: ignore[attr-defined]  # a union's members
+
+
+def test_nan_cannot_enter_the_pipe() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        to_line("job_1", Metrics(1, 1, {"train.loss": float("nan")}))
+
+
+def test_an_unknown_event_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="'hearsay'"):
+        from_line(json.dumps({"job": "job_1", "event": "hearsay"}))

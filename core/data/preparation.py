@@ -1,0 +1,203 @@
+"""How rows become the numbers a network sees: fitted on the training rows, stored with the model, used ever after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from core.data.derive import Floats, evaluate
+from core.data.incoming import array_of_inputs, cells_of_rows, rows_of_inputs
+from core.errors import FieldError, Invalid
+from core.spec.dataset import Category
+from core.spec.expressions import names_in, parse_expression
+
+Kind = Literal["number", "boolean", "category"]
+Cells = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature of a table. A number becomes (value - shift) / scale, `fill` where it is missing (None: refused).
+
+    A category becomes one column of 0 and 1 for each of `categories`; one that no training row had is all zeros,
+    so that nothing about other rows leaks into the network; so is a missing one.
+    """
+
+    name: str
+    kind: Kind
+    fill: float | None = None
+    shift: float = 0.0
+    scale: float = 1.0
+    categories: tuple[str, ...] = ()
+    seen: tuple[bool, ...] = ()
+
+    @property
+    def width(self) -> int:
+        return len(self.categories) if self.kind == "category" else 1
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayScaling:
+    """How the values of `x` are scaled: one entry a feature of (N, F) and (N, T, F), a channel of (N, C, H, W)."""
+
+    axis: int
+    fill: tuple[float | None, ...]
+    shift: tuple[float, ...]
+    scale: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """All that was fitted. `shape` is that of one sample, `target_shift` and `target_scale` undo a scaled target."""
+
+    kind: Literal["table", "arrays"]
+    shape: tuple[int, ...]
+    features: tuple[Feature, ...] = ()
+    derive: Mapping[str, str] | None = None
+    array: ArrayScaling | None = None
+    targets: tuple[str, ...] = ()
+    classes: tuple[Category, ...] | None = None
+    target_shift: tuple[float, ...] | None = None
+    target_scale: tuple[float, ...] | None = None
+    precision: Literal["float32", "float64"] = "float32"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a row for prediction must have: features in order, then what derived ones read besides."""
+        derived = self.derive or {}
+        needed = dict.fromkeys(feature.name for feature in self.features if feature.name not in derived)
+        for text in derived.values():
+            needed |= dict.fromkeys(name for name in sorted(names_in(parse_expression(text))) if name not in derived)
+        return tuple(needed)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """A name for each number of a flat sample of a table: `age`, `colour=red`."""
+        return tuple(
+            name
+            for feature in self.features
+            for name in ([f"{feature.name}={value}" for value in feature.categories] or [feature.name])
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, from which `from_json` makes the same preparation."""
+        data: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Preparation:
+        """The preparation that `to_json` wrote; pydantic's ValidationError for anything else."""
+        return _ADAPTER.validate_python(dict(data))
+
+    def rows_to_x(self, rows: list[dict[str, Any]]) -> NDArray[Any]:
+        """(N, *shape) from dictionaries of column to value; Invalid names every bad cell, as `/rows/3/age`."""
+        if self.kind == "arrays":
+            raise Invalid(
+                "this network was trained on arrays: send 'inputs', not 'rows'",
+                errors=[FieldError("/rows", "unexpected_field", f"expected inputs of shape {list(self.shape)}")],
+            )
+        return self._encode_rows(rows, "/rows")
+
+    def inputs_to_x(self, inputs: list[Any]) -> NDArray[Any]:
+        """(N, *shape) from nested lists; for a table each input holds the values of `columns` in order.
+
+        Invalid names every input that does not fit, as `/inputs/3`.
+        """
+        if self.kind == "table":
+            return self._encode_rows(rows_of_inputs(inputs, self.columns), "/inputs")
+        x = array_of_inputs(inputs, self.shape)
+        assert self.array is not None
+        if None in self.array.fill and (unfit := np.isnan(x).reshape(len(x), -1).any(axis=1)).any():
+            raise Invalid(
+                "missing values, which this network was not trained to fill in",
+                errors=[
+                    FieldError(f"/inputs/{row}", "missing_value", "received null, expected a number")
+                    for row in np.flatnonzero(unfit)[:100].tolist()
+                ],
+            )
+        return scale_array(x, self.array, self.precision)
+
+    def unscale_target(self, y: NDArray[Any]) -> NDArray[Any]:
+        """(N, T) in the target's own unit again."""
+        if self.target_shift is None or self.target_scale is None:
+            return y
+        return np.asarray(y * np.array(self.target_scale, dtype=y.dtype) + np.array(self.target_shift, dtype=y.dtype))
+
+    def encode(self, cells: Mapping[str, Cells], rows: int) -> NDArray[Any]:
+        """(rows, *shape) from cells by feature: numbers with NaN where missing, codes into `categories` or -1."""
+        x = np.empty((rows, sum(feature.width for feature in self.features)), dtype=self.precision)
+        place = 0
+        for feature in self.features:
+            encode_feature(feature, cells[feature.name], x[:, place : place + feature.width])
+            place += feature.width
+        return x.reshape(rows, *self.shape)
+
+    def _encode_rows(self, rows: list[Any], pointer: str) -> NDArray[Any]:
+        kinds = {feature.name: feature for feature in self.features}
+        cells = cells_of_rows(
+            rows,
+            {
+                name: (tuple(kinds[name].categories) if name in kinds and kinds[name].kind == "category" else None)
+                for name in self.columns
+            },
+            pointer,
+        )
+        faults: list[FieldError] = []
+        for name, text in (self.derive or {}).items():
+            value = cells[name] = derived(text, cells, len(rows))
+            faults += _unfit_rows(np.isinf(value), f"{pointer}/{{}}", "not_finite", f"{name} = {text} is not finite")
+        for feature in self.features:
+            if feature.kind != "category" and feature.fill is None:
+                detail = f"{feature.name} is missing, and this network was not trained to fill it in"
+                faults += _unfit_rows(np.isnan(cells[feature.name]), f"{pointer}/{{}}", "missing_value", detail)
+        if faults:
+            raise Invalid(f"{len(faults)} value(s) cannot be used", errors=faults[:100])
+        return self.encode(cells, len(rows))
+
+
+_ADAPTER = TypeAdapter(Preparation)
+
+
+def derived(text: str, cells: Mapping[str, Cells], rows: int) -> Floats:
+    """(rows,) a derived column; what has no value although all that it reads has one comes out as infinity."""
+    expression = parse_expression(text)
+    value = evaluate(expression, cells, rows)
+    known = np.ones(rows, dtype=bool)
+    for name in names_in(expression):
+        known &= ~np.isnan(cells[name])
+    value[known & np.isnan(value)] = np.inf
+    return value
+
+
+def encode_feature(feature: Feature, cells: Cells, out: NDArray[Any]) -> None:
+    """Writes the feature's numbers into `out` of shape (N, width)."""
+    if feature.kind == "category":
+        out[:] = 0
+        known = np.flatnonzero((cells >= 0) & np.append(feature.seen, False)[cells])
+        out[known, cells[known]] = 1
+        return
+    values = (cells - feature.shift) / feature.scale
+    if feature.fill is not None:
+        values[np.isnan(values)] = (feature.fill - feature.shift) / feature.scale
+    out[:, 0] = values
+
+
+def scale_array(x: NDArray[Any], scaling: ArrayScaling, precision: str) -> NDArray[Any]:
+    """(N, *shape) scaled and filled in, in `precision`; entry by entry, so that no float64 copy of all is made."""
+    scaled = np.empty(x.shape, dtype=precision)
+    for entry, (fill, shift, scale) in enumerate(zip(scaling.fill, scaling.shift, scaling.scale, strict=True)):
+        where = (slice(None),) * scaling.axis + (entry,)
+        values = (x[where].astype(np.float64) - shift) / scale
+        if fill is not None and x.dtype.kind == "f":
+            values[np.isnan(values)] = (fill - shift) / scale
+        scaled[where] = values
+    return scaled
+
+
+def _unfit_rows(unfit: NDArray[np.bool_], pointer: str, code: str, detail: str) -> list[FieldError]:
+    return [FieldError(pointer.format(row), code, detail) for row in np.flatnonzero(unfit)[:100].tolist()]

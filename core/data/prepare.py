@@ -1,0 +1,165 @@
+"""A stored data set and a resolved spec to the arrays that a run trains on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.fit import centre_and_width
+from core.data.preparation import Preparation
+from core.data.source import ArraySource, Source, TableSource
+from core.data.split import (
+    Rows,
+    Split,
+    column_split,
+    data_error,
+    group_split,
+    random_split,
+    stratified_split,
+    time_split,
+)
+from core.events import Warned
+from core.spec.dataset import DatasetSchema
+from core.spec.job import JobSpec
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a run trains on. N rows are left after those without a target were dropped.
+
+    `x` (N, *shape) is in the spec's precision. `y` is (N,) int64 class numbers, (N, targets) numbers in that precision
+    (scaled if asked; `preparation.unscale_target` undoes it), or None for a reconstruction, whose target is `x`.
+    `weight` is (N,) event weights or None. `train`, `validation` and `test` are row numbers, sorted.
+    """
+
+    x: Array
+    y: Array | None
+    weight: Array | None
+    train: Rows
+    validation: Rows
+    test: Rows
+    preparation: Preparation
+    dropped_rows: int
+    warnings: tuple[Warned, ...]
+
+
+def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path) -> Prepared:
+    """The arrays of a resolved spec's data set; TrainingFailed(`data_error`) names the field that cannot be met."""
+    source: Source = TableSource(data_path, schema) if schema.kind == "table" else ArraySource(data_path, schema)
+    warnings: list[Warned] = []
+    y, keep = _target(spec, source, warnings)
+    rows = len(keep) if keep is not None else schema.rows
+    weight = _weight(spec, source, keep)
+    split = _split(spec, source, keep, rows, y if spec.task == "classification" else None)
+    preparation, x = source.fit(spec, keep, split.train)
+    if not _all_finite(x):
+        raise data_error(
+            f"a value of the features is beyond {spec.training.precision}",
+            "/data/preprocess/scale",
+            "scale the features, or leave out the one with the huge values",
+        )
+    preparation = replace(preparation, targets=spec.data.targets)
+    if spec.task == "classification" and y is not None:
+        preparation = replace(preparation, classes=source.classes(spec.data.targets[0]))
+        warnings += _unseen_classes(y, split.train, preparation)
+    if spec.task == "regression" and y is not None:
+        preparation, y = _scale_target(spec, preparation, y, split.train)
+    if weight is not None:
+        _check_weights(weight, split)
+        weight = weight.astype(spec.training.precision)
+    dropped = schema.rows - rows
+    return Prepared(x, y, weight, split.train, split.validation, split.test, preparation, dropped, tuple(warnings))
+
+
+def _target(spec: JobSpec, source: Source, warnings: list[Warned]) -> tuple[Array | None, Rows | None]:
+    """(`y` of the rows that are kept, which rows those are; None for all)."""
+    if spec.task == "reconstruction" or not spec.data.targets:
+        return None, None
+    y: Array
+    missing: NDArray[np.bool_]
+    if spec.task == "classification":
+        y = source.class_numbers(spec.data.targets[0])
+        missing = y < 0
+    else:
+        y = source.numbers(spec.data.targets)
+        missing = np.asarray(np.isnan(y).any(axis=1))
+    if not missing.any():
+        return y, None
+    keep = np.flatnonzero(~missing).astype(np.int64)
+    if not len(keep):
+        raise data_error("no row has a target", "/data/target")
+    warnings.append(
+        Warned("missing_target", "/data/target", f"{int(missing.sum())} row(s) without a target are left out")
+    )
+    return y[keep], keep
+
+
+def _kept(values: Array, keep: Rows | None) -> Array:
+    return values if keep is None else values[keep]
+
+
+def _weight(spec: JobSpec, source: Source, keep: Rows | None) -> Array | None:
+    if spec.data.weight is None:
+        return None
+    weight = _kept(source.numbers((spec.data.weight,))[:, 0], keep)
+    bad = ~np.isfinite(weight) | (weight < 0)
+    if bad.any():
+        row = int(bad.argmax())
+        raise data_error(
+            f"weight of row {int(row if keep is None else keep[row]) + 1} is "
+            + ("missing" if np.isnan(weight[row]) else f"{weight[row]:g}")
+            + f", expected 0 or more ({int(bad.sum())} such row(s))",
+            "/data/weight",
+        )
+    return weight
+
+
+def _check_weights(weight: Array, split: Split) -> None:
+    for name, rows in (("training", split.train), ("validation", split.validation), ("test", split.test)):
+        if len(rows) and not weight[rows].sum() > 0:
+            raise data_error(f"the weights of all {name} rows are 0", "/data/weight")
+
+
+def _split(spec: JobSpec, source: Source, keep: Rows | None, rows: int, classes: Array | None) -> Split:
+    split = spec.data.split
+    stratify = classes if split.stratify else None
+    if split.column is not None:
+        return column_split(_kept(source.parts(split.column), keep), split.validation, split.seed, stratify)
+    if split.group is not None:
+        groups = _kept(source.keys(split.group, "/data/split/group"), keep)
+        return group_split(groups, split.validation, split.test, split.seed)
+    if split.order_by is not None:
+        times = _kept(source.keys(split.order_by, "/data/split/order_by"), keep)
+        return time_split(times, split.validation, split.test)
+    if stratify is not None:
+        return stratified_split(stratify, split.validation, split.test, split.seed)
+    return random_split(rows, split.validation, split.test, split.seed)
+
+
+def _unseen_classes(y: Array, train: Rows, preparation: Preparation) -> list[Warned]:
+    classes = preparation.classes or ()
+    counts = np.bincount(y[train], minlength=len(classes))
+    unseen = [str(name) for name, count in zip(classes, counts.tolist(), strict=True) if not count]
+    if not unseen:
+        return []
+    return [Warned("unseen_class", "/data/split", f"no training row has the class {', '.join(unseen[:10])}")]
+
+
+def _scale_target(spec: JobSpec, preparation: Preparation, y: Array, train: Rows) -> tuple[Preparation, Array]:
+    if spec.data.preprocess.target_scale == "none":
+        return preparation, y.astype(spec.training.precision)
+    fits = [centre_and_width(column[train], "standard") for column in y.T]
+    shift, scale = (tuple(values) for values in zip(*fits, strict=True))
+    preparation = replace(preparation, target_shift=shift, target_scale=scale)
+    return preparation, ((y - np.array(shift)) / np.array(scale)).astype(spec.training.precision)
+
+
+def _all_finite(x: Array) -> bool:
+    """Row blocks, so that the mask stays small."""
+    return all(bool(np.isfinite(x[start : start + 65_536]).all()) for start in range(0, len(x), 65_536))

@@ -1,0 +1,163 @@
+"""Warnings: what is allowed, but probably not what is wanted; each with a pointer and a remedy."""
+
+from __future__ import annotations
+
+from core.spec.dataset import DatasetSchema
+from core.spec.findings import Findings
+from core.spec.inits import Constant, Zeros
+from core.spec.job import JobSpec
+from core.spec.layers import BatchNorm, LayerNorm, Linear
+from core.spec.roles import Roles
+from core.spec.schedules import MultiStepSchedule
+from core.spec.shapes import Body, collapses
+from core.spec.sizes import Sizes
+
+_HIGHEST_LR = {"sgd": 1.0, "adadelta": 10.0, "lbfgs": 2.0, "adagrad": 1.0, "muon": 0.5}
+_HIGHEST_LR_OF_OTHERS = 0.1
+_MANY_SIGMOIDS = 4
+_RARE = 0.2  # of an equal share
+_MANY_WEIGHTS = 100
+_FAR = 10.0
+
+
+def advise(spec: JobSpec, roles: Roles, body: Body, sizes: Sizes, *, schema: DatasetSchema, findings: Findings) -> None:
+    """Add the warnings of a sound job."""
+    _advise_on_layers(body, findings)
+    _advise_on_head(spec, roles, body, findings)
+    _advise_on_steps(spec, body, sizes, findings)
+    _advise_on_rows(body, sizes, findings)
+    _advise_on_target(spec, roles, schema, findings)
+
+
+def _advise_on_layers(body: Body, findings: Findings) -> None:
+    for first, last in collapses(body):
+        findings.warn(
+            "linear_stack",
+            last.origin,
+            f"layers {first.index}-{last.index} have no nonlinearity between them and collapse into one linear map; "
+            "put an activation such as relu between them",
+        )
+    squashing = [
+        planned
+        for layer, planned in zip(body.layers, body.planned, strict=True)
+        if layer.type in ("sigmoid", "softsign")
+    ]
+    normed = any(isinstance(layer, BatchNorm | LayerNorm) for layer in body.layers)
+    if len(squashing) >= _MANY_SIGMOIDS and not normed:
+        findings.warn(
+            "vanishing_gradients",
+            squashing[-1].origin,
+            f"{len(squashing)} {squashing[-1].type} layers: the derivative of each sigmoid is at most 1/4, so "
+            "gradients "
+            f"shrink up to {4 ** len(squashing)} times on their way to the first layer; use relu, or batch_norm "
+            "between",
+        )
+    hidden = list(zip(body.layers, body.planned, strict=True))[: body.head_at]
+    for layer, planned in hidden:
+        if isinstance(layer, Linear) and isinstance(layer.init, Zeros | Constant) and layer.units > 1:
+            findings.warn(
+                "symmetric_init",
+                planned.origin,
+                f"the {layer.units} units of layer {planned.index} begin the same, get the same gradients and stay "
+                "the same; "
+                "use a random init",
+            )
+            break
+
+
+def _advise_on_head(spec: JobSpec, roles: Roles, body: Body, findings: Findings) -> None:
+    if roles.task == "classification" and spec.network.head and body.layers[-1].nonlinear:
+        findings.warn(
+            "activation_after_output",
+            body.planned[-1].origin,
+            f"the loss applies its own sigmoid or softmax to what {body.layers[-1].type} gives; end the head with "
+            "linear",
+        )
+
+
+def _advise_on_steps(spec: JobSpec, body: Body, sizes: Sizes, findings: Findings) -> None:
+    highest = _HIGHEST_LR.get(spec.optimizer.type, _HIGHEST_LR_OF_OTHERS)
+    if spec.optimizer.lr > highest:
+        findings.warn(
+            "lr_too_high",
+            "/optimizer/lr",
+            f"a learning rate of {spec.optimizer.lr:g} is above {highest:g}, where {spec.optimizer.type} mostly "
+            "diverges; "
+            "begin with the default",
+        )
+    if spec.loss.reduction == "sum" and spec.training.batch_size != 1:
+        findings.warn(
+            "sum_reduction",
+            "/loss/reduction",
+            "the gradient is summed over the batch, so the step grows with batch_size; lower optimizer.lr by as much",
+        )
+    if spec.schedule.warmup_steps >= sizes.total_steps:
+        findings.warn(
+            "warmup_too_long",
+            "/schedule/warmup_steps",
+            f"{spec.schedule.warmup_steps} warm-up steps in a run of {sizes.total_steps}: the peak is reached at its "
+            "end",
+        )
+    if isinstance(spec.schedule, MultiStepSchedule) and max(spec.schedule.milestones) >= spec.training.epochs:
+        findings.warn(
+            "milestone_too_late",
+            "/schedule/milestones",
+            f"the run ends after {spec.training.epochs} epochs, before the last",
+        )
+    if spec.optimizer.type == "lbfgs" and sizes.steps_per_epoch > 1:
+        findings.warn(
+            "lbfgs_minibatch",
+            "/training/batch_size",
+            "lbfgs compares gradients of one step with the last, which mini-batches make noise; use batch_size full",
+        )
+    if spec.training.batch_size == 1 and any(isinstance(layer, BatchNorm) for layer in body.layers):
+        findings.fault(
+            "/training/batch_size",
+            "batch_norm_of_one",
+            "received 1 with a batch_norm layer, expected at least 2: the variance of one sample is 0; do raise it "
+            "or use "
+            "layer_norm",
+            needs=("/network",),
+        )
+
+
+def _advise_on_rows(body: Body, sizes: Sizes, findings: Findings) -> None:
+    if sizes.split_sizes["validation"] == 0 and not findings.is_tainted("/data/split"):
+        findings.warn(
+            "no_validation_rows",
+            "/data/split/validation",
+            "no row validates, so overfitting is not seen and the best checkpoint is the one of the least training "
+            "loss",
+        )
+    if sizes.split_sizes["test"] == 0:
+        findings.warn("no_test_rows", "/data/split/test", "no row tests, so the result has no test metrics")
+    if body.parameters > _MANY_WEIGHTS * sizes.split_sizes["train"]:
+        findings.warn(
+            "overfitting",
+            "/network",
+            f"{body.parameters} parameters for {sizes.split_sizes['train']} training rows: the network can learn "
+            "them by "
+            "heart; make it smaller, or use dropout, weight decay and early stopping",
+        )
+
+
+def _advise_on_target(spec: JobSpec, roles: Roles, schema: DatasetSchema, findings: Findings) -> None:
+    columns = [column for name in roles.data.targets if (column := schema.column(name)) is not None]
+    for column in columns:
+        counts = column.counts if roles.classes is not None else None
+        if counts and min(counts) / sum(counts) < _RARE / len(counts) and spec.loss.class_weight is None:
+            findings.warn(
+                "class_imbalance",
+                "/loss/class_weight",
+                f"{min(counts) / sum(counts):.1%} of the rows are of the rarest class; look at auc or f1 rather than "
+                "accuracy, or set class_weight to balanced",
+            )
+        far = max(abs(column.mean or 0.0), column.std or 0.0)
+        if roles.task == "regression" and far > _FAR and spec.data.preprocess.target_scale == "none":
+            findings.warn(
+                "unscaled_target",
+                "/data/preprocess/target_scale",
+                f"the target has mean {column.mean or 0:.3g} and deviation {column.std or 0:.3g}; the first epochs "
+                "go into "
+                "reaching that scale: set target_scale to standard",
+            )

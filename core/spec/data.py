@@ -1,0 +1,99 @@
+"""Which rows and columns a run learns from, how they are split and prepared."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from core.spec.base import Bool, ColumnName, Count, Float, Fraction, Int, Seed, SpecModel
+
+Targets = Annotated[tuple[ColumnName, ...], Field(min_length=1)]
+
+
+class SplitSpec(SpecModel):
+    """Which rows train, which validate after each epoch, which test at the end."""
+
+    validation: Fraction = Field(0.15, description="fraction of the rows for validation, 0 up to 1; default 0.15")
+    test: Fraction = Field(0.15, description="fraction of the rows for the final test, 0 up to 1; default 0.15")
+    stratify: Bool = Field(True, description="keep the classes' shares in every part; classification alone")
+    group: ColumnName | None = Field(None, description="column whose equal values all go to one side; it is no feature")
+    order_by: ColumnName | None = Field(
+        None, description="column to sort by: earliest rows train, latest test; it is no feature"
+    )
+    column: ColumnName | None = Field(
+        None, description="column that says train, validation or test for each row; it is no feature"
+    )
+    seed: Seed = Field(0, description="seed of the random split, an integer from 0; default 0")
+
+    @model_validator(mode="after")
+    def _agree(self) -> SplitSpec:
+        if self.validation + self.test >= 1:
+            raise PydanticCustomError(
+                "no_training_rows",
+                "received validation {validation} + test {test}, expected a sum below 1; do lower one of them",
+                {"validation": self.validation, "test": self.test, "field": "validation"},
+            )
+        ways = [name for name in ("group", "order_by", "column") if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise PydanticCustomError(
+                "conflicting_split",
+                "received {ways} together, expected one of them at most; do keep the one that decides",
+                {"ways": " and ".join(ways), "field": ways[-1]},
+            )
+        return self
+
+
+class PreprocessSpec(SpecModel):
+    """How columns become numbers; everything here is fitted on the training rows alone and stored with the model."""
+
+    scale: Literal["standard", "minmax", "robust", "none"] = Field(
+        "standard",
+        description="standard: mean 0 and deviation 1; minmax: 0 to 1; robust: by median and quartiles; none",
+    )
+    impute: Literal["mean", "median", "zero", "none"] = Field(
+        "mean", description="what stands for a missing number: the column's mean, median, zero; none refuses them"
+    )
+    categorical: Literal["one_hot"] = Field(
+        "one_hot", description="a string column becomes one column of 0 and 1 for each of its values"
+    )
+    target_scale: Literal["none", "standard"] = Field(
+        "none",
+        description="standard trains a regression on targets of mean 0 and deviation 1; metrics stay in the unit",
+    )
+
+
+class DataSpec(SpecModel):
+    """The data set of a run and the part that each column plays."""
+
+    dataset: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        description="name or id of an uploaded or built-in data set"
+    )
+    target: ColumnName | Targets | None = Field(
+        None,
+        description="column (several for regression) to predict; null: the built-in set's own, y of an .npz, or none",
+    )
+    features: Annotated[tuple[ColumnName, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="columns to learn from, in this order; null: all that have no other part; derived ones are added",
+    )
+    weight: ColumnName | None = Field(None, description="column of event weights, used in the loss and in every metric")
+    input_shape: Annotated[tuple[Count, ...], Field(min_length=1, max_length=4)] | None = Field(
+        None, description="axes to give a table's features, such as [1, 8, 8] (channels, height, width); null: flat"
+    )
+    split: SplitSpec = Field(default_factory=SplitSpec, description="rows for training, validation and test")
+    preprocess: PreprocessSpec = Field(default_factory=PreprocessSpec, description="how columns become numbers")
+    derive: dict[ColumnName, Annotated[str, Field(min_length=1, max_length=1000)]] = Field(
+        default_factory=dict, max_length=100, description="new features as expressions, such as r2: x1*x1 + x2*x2"
+    )
+    parameters: dict[Annotated[str, Field(max_length=100)], Int | Float] = Field(
+        default_factory=dict, max_length=20, description="rows, noise, seed of a built-in set that is made on demand"
+    )
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The target columns as a tuple, empty when there is none."""
+        if self.target is None:
+            return ()
+        return (self.target,) if isinstance(self.target, str) else self.target

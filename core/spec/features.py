@@ -1,0 +1,182 @@
+"""The features of a table: which columns, how wide once encoded, which formulas, and what shape the network sees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from core.spec.base import Shape
+from core.spec.data import DataSpec
+from core.spec.dataset import Column, DatasetSchema
+from core.spec.expressions import ExpressionError, names_in, parse_expression
+from core.spec.findings import Findings, nearest, one_of, pointer, show
+from core.spec.limits import Limits
+
+_LISTED = 5  # columns named in one warning
+_FAR = 10.0  # means or deviations beyond it slow the training down when nothing scales them
+
+
+def table_features(
+    data: DataSpec, schema: DatasetSchema, reserved: Mapping[str, str], limits: Limits, findings: Findings
+) -> tuple[tuple[str, ...], Shape | None]:
+    """Names of the features in order, and the shape of one encoded sample (None when it cannot be told)."""
+    _check_derived(data, schema, reserved, findings)
+    if data.features is None:
+        columns = _all_features(schema, reserved, limits, findings)
+    else:
+        columns = _listed_features(data, schema, reserved, limits, findings)
+    listed = data.features or tuple(column.name for column in columns)
+    names = (*listed, *(name for name in data.derive if name not in listed))
+    for column in columns:
+        _advise(column, data, findings)
+    width = sum(encoded_width(column) for column in columns) + len(data.derive)
+    if width == 0:
+        findings.fault(
+            "/data/features",
+            "no_features",
+            "received no column to learn from, expected at least one beside target, weight and split; do name some",
+            needs=("/data/dataset", "/data/target", "/data/features"),
+        )
+        return names, data.input_shape
+    return names, _shape(data, width, findings)
+
+
+def encoded_width(column: Column) -> int:
+    """How many inputs a column becomes: one, or one for each value of a string column."""
+    return len(column.categories or ()) if column.type == "string" else 1
+
+
+def _all_features(
+    schema: DatasetSchema, reserved: Mapping[str, str], limits: Limits, findings: Findings
+) -> list[Column]:
+    """Every column without another part that can be a feature; what is left out for its kind is said."""
+    free = [column for column in schema.columns if column.name not in reserved]
+    reasons = {column.name: reason for column in free if (reason := _unusable(column, schema.rows, limits)) is not None}
+    if reasons:
+        said = "; ".join(f"{show(name)}: {reason}" for name, reason in list(reasons.items())[:_LISTED])
+        more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
+        findings.warn("columns_left_out", "/data/features", f"{len(reasons)} columns are no features: {said}{more}")
+    return [column for column in free if column.name not in reasons]
+
+
+def _listed_features(
+    data: DataSpec, schema: DatasetSchema, reserved: Mapping[str, str], limits: Limits, findings: Findings
+) -> list[Column]:
+    columns = []
+    listed = data.features or ()
+    for index, name in enumerate(listed):
+        where = f"/data/features/{index}"
+        column = schema.column(name)
+        if name in listed[:index]:
+            findings.fault(where, "duplicate", f"received {show(name)} twice, expected it once; do remove one")
+        elif name in data.derive:
+            continue
+        elif column is None:
+            known = [each.name for each in schema.columns if each.name not in reserved]
+            near = nearest(name, known)
+            advice = f"write {show(near)} (did you mean it?)" if near else "choose one of them"
+            findings.fault(
+                where, "unknown_column", f"received {show(name)}, expected a column: {one_of(known)}; do {advice}"
+            )
+        elif name in reserved:
+            part = reserved[name]
+            findings.fault(
+                where,
+                "leak",
+                f"received {show(name)}, which is the {part}, expected columns without another part; do leave it out",
+            )
+        elif (reason := _unusable(column, schema.rows, limits)) is not None:
+            findings.fault(
+                where, "unusable_column", f"received {show(name)}, expected a feature: {reason}; do leave it out"
+            )
+        else:
+            columns.append(column)
+    return columns
+
+
+def _unusable(column: Column, rows: int, limits: Limits) -> str | None:
+    """Why a column cannot be a feature, or None."""
+    if rows and column.missing >= rows:
+        return "it has no values"
+    if column.type == "datetime":
+        return "times are no features; derive numbers from them before the upload"
+    if column.type == "string":
+        if column.categories is None:
+            return f"it has too many different texts to encode, the limit is {min(limits.categories, 1000)}"
+        if len(column.categories) > limits.categories:
+            return f"it has {len(column.categories)} different texts, the limit is {limits.categories}"
+    return None
+
+
+def _check_derived(data: DataSpec, schema: DatasetSchema, reserved: Mapping[str, str], findings: Findings) -> None:
+    """Each formula reads; it names numeric columns and formulas above it, and no target."""
+    numeric = {column.name for column in schema.columns if column.type in ("float", "integer", "boolean")}
+    numeric -= {name for name, part in reserved.items() if part != "weight"} | {data.weight or ""}
+    known = sorted(numeric)
+    for name, text in data.derive.items():
+        where = pointer(("data", "derive", name))
+        if schema.column(name) is not None:
+            findings.fault(
+                where,
+                "taken",
+                f"received {show(name)}, which is a column already, expected a new name; do choose another",
+            )
+        try:
+            used = names_in(parse_expression(text))
+        except ExpressionError as error:
+            findings.fault(where, "bad_expression", str(error))
+            continue
+        for unknown in sorted(used - set(known)):
+            near = nearest(unknown, known)
+            advice = f"write {near} (did you mean it?)" if near else "choose one of them"
+            if unknown in reserved:
+                advice = f"leave it out: it is the {reserved[unknown]}"
+            findings.fault(
+                where,
+                "unknown_column",
+                f"received {show(unknown)} in the formula, expected numeric columns: {one_of(known)}; do {advice}",
+                needs=("/data/dataset",),
+            )
+        known.append(name)
+
+
+def _advise(column: Column, data: DataSpec, findings: Findings) -> None:
+    """What about one feature may surprise."""
+    numeric = column.type in ("float", "integer")
+    if column.missing and numeric and data.preprocess.impute == "none":
+        findings.fault(
+            "/data/preprocess/impute",
+            "missing_values",
+            f"received none for {show(column.name)}, where {column.missing} rows have no value, expected a way to "
+            "fill them; "
+            "do set it to mean",
+        )
+    if column.distinct == 1 and not column.missing:
+        findings.warn(
+            "constant_feature", "/data/features", f"column {show(column.name)} has one value only and teaches nothing"
+        )
+    far = max(abs(column.mean or 0.0), column.std or 0.0)
+    if numeric and far > _FAR and data.preprocess.scale == "none":
+        findings.warn(
+            "unscaled_inputs",
+            "/data/preprocess/scale",
+            f"column {show(column.name)} has mean {column.mean or 0:.3g} and deviation {column.std or 0:.3g} and "
+            "nothing "
+            "scales it; training will be slow or diverge: set scale to standard",
+        )
+
+
+def _shape(data: DataSpec, width: int, findings: Findings) -> Shape:
+    """The axes that were asked for, whether or not they hold the features: the layers are then checked all the same."""
+    if data.input_shape is None:
+        return (width,)
+    if math.prod(data.input_shape) != width:
+        findings.fault(
+            "/data/input_shape",
+            "shape_mismatch",
+            f"received {list(data.input_shape)} = {math.prod(data.input_shape)} values, expected a product of "
+            f"{width}, the "
+            "number of encoded features; do change the axes or name the features",
+            needs=("/data/features", "/data/derive", "/data/dataset", "/data/target", "/data/weight", "/data/split"),
+        )
+    return data.input_shape

@@ -1,0 +1,327 @@
+"""Which part each column or array plays in a run: target, weight, split, features; and so the task and its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.spec.base import Shape
+from core.spec.data import DataSpec
+from core.spec.dataset import Category, Column, DatasetSchema
+from core.spec.features import table_features
+from core.spec.findings import Findings, nearest, one_of, show
+from core.spec.job import JobSpec
+from core.spec.limits import Limits
+from core.spec.metrics import Task
+
+MAX_AUTO_CLASSES = 50
+_SPLITS = ("train", "validation", "test")
+_NEEDS_TARGET = ("/data/target", "/task", "/data/dataset")
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """What the data decide; None where they could not be read. `outputs` counts a regression's targets."""
+
+    data: DataSpec
+    task: Task | None = None
+    classes: tuple[Category, ...] | None = None
+    outputs: int = 1
+    input_shape: Shape | None = None
+    features: tuple[str, ...] = ()
+
+
+def assign_roles(spec: JobSpec, schema: DatasetSchema, limits: Limits, findings: Findings) -> Roles:
+    """The parts of all columns; faults and warnings go to `findings`."""
+    if schema.kind == "arrays":
+        return _array_roles(spec, schema, findings)
+    targets = _targets(spec, schema, findings)
+    task = _table_task(spec, targets, findings)
+    data = _with_defaults(spec.data, schema, task, targets)
+    reserved = _reserved(data, schema, findings)
+    classes = (
+        _classes(targets[0].categories, targets[0].name, findings) if task == "classification" and targets else None
+    )
+    features, shape = table_features(data, schema, reserved, limits, findings)
+    resolved = data.model_copy(update={"features": features or None})
+    return Roles(resolved, task, classes, max(len(targets), 1), shape, features)
+
+
+def find_column(name: str, where: str, schema: DatasetSchema, findings: Findings) -> Column | None:
+    """The column of that name; one that is not there is a fault at `where` that names the nearest."""
+    column = schema.column(name)
+    if column is None:
+        known = [each.name for each in schema.columns]
+        near = nearest(name, known)
+        advice = f"write {show(near)} (did you mean it?)" if near else "choose one of them"
+        findings.fault(
+            where,
+            "unknown_column",
+            f"received {show(name)}, expected a column of the data set: {one_of(known)}; do {advice}",
+            needs=("/data/dataset",),
+        )
+    return column
+
+
+def _targets(spec: JobSpec, schema: DatasetSchema, findings: Findings) -> list[Column]:
+    names: Sequence[str] = spec.data.targets
+    if not names and spec.task != "reconstruction" and schema.default_target is not None:
+        names = (schema.default_target,)
+    if names and spec.task == "reconstruction":
+        findings.fault(
+            "/data/target",
+            "target_of_reconstruction",
+            f"received the target {show(names[0])} and the task reconstruction, expected no target: the inputs are it; "
+            "do set target to null",
+            needs=_NEEDS_TARGET,
+        )
+    listed = not isinstance(spec.data.target, str)
+    columns = []
+    for index, name in enumerate(names):
+        where = f"/data/target/{index}" if listed and spec.data.target is not None else "/data/target"
+        if name in names[:index]:
+            findings.fault(where, "duplicate", f"received {show(name)} twice, expected it once; do remove one")
+        if column := find_column(name, where, schema, findings):
+            columns.append(column)
+    return columns
+
+
+def _table_task(spec: JobSpec, targets: list[Column], findings: Findings) -> Task | None:
+    if not targets:
+        return _task_without_target(spec, findings)
+    where = "/data/target"
+    for column in targets:
+        if column.type == "datetime":
+            findings.fault(where, "datetime_target", _mismatch(column, "numbers or classes", "choose another column"))
+            return None
+    if len(targets) > 1:
+        return _several_targets(spec, targets, findings)
+    return _task_of(targets[0], spec, findings)
+
+
+def _task_of(column: Column, spec: JobSpec, findings: Findings) -> Task | None:
+    """What one target asks for, or whether it can be what was asked for."""
+    if spec.task == "auto":
+        few = column.type == "integer" and column.categories is not None and len(column.categories) <= MAX_AUTO_CLASSES
+        return "classification" if column.type in ("string", "boolean") or few else "regression"
+    if spec.task == "classification" and column.categories is None:
+        wanted, do = "at most 1,000 classes (strings, booleans or integers)", "set task to regression or choose another"
+        findings.fault("/data/target", "no_classes", _mismatch(column, wanted, do), needs=("/task",))
+        return None
+    if spec.task == "regression" and column.type in ("string", "boolean"):
+        do = "set task to classification or choose another"
+        findings.fault("/data/target", "no_numbers", _mismatch(column, "numbers", do), needs=("/task",))
+        return None
+    return spec.task
+
+
+def _several_targets(spec: JobSpec, targets: list[Column], findings: Findings) -> Task | None:
+    if spec.task == "classification":
+        findings.fault(
+            "/data/target",
+            "one_target",
+            f"received {len(targets)} targets, expected one for classification; do name one",
+            needs=("/task",),
+        )
+        return None
+    words = [column for column in targets if column.type in ("string", "boolean")]
+    if words:
+        findings.fault("/data/target", "no_numbers", _mismatch(words[0], "numbers in every target", "leave it out"))
+        return None
+    return "regression"
+
+
+def _task_without_target(spec: JobSpec, findings: Findings) -> Task | None:
+    if findings.errors and spec.data.target is not None:
+        return None
+    if spec.task in ("classification", "regression"):
+        findings.fault(
+            "/data/target",
+            "missing",
+            f"received no target, expected one for {spec.task}; do name the column to predict",
+            needs=_NEEDS_TARGET,
+        )
+        return None
+    if spec.task == "auto" and not findings.is_tainted("/data/target", "/task"):
+        findings.warn(
+            "no_target",
+            "/data/target",
+            "no target is named, so the network learns to reproduce its inputs; name one to predict it",
+        )
+    return "reconstruction"
+
+
+def _mismatch(column: Column, expected: str, do: str) -> str:
+    distinct = "more than 10000" if column.distinct is None else str(column.distinct)
+    return f"received the {column.type} column {show(column.name)} of {distinct} values, expected {expected}; do {do}"
+
+
+def _classes(categories: tuple[Category, ...] | None, name: str, findings: Findings) -> tuple[Category, ...] | None:
+    if categories is None or len(categories) < 2:
+        findings.fault(
+            "/data/target",
+            "too_few_classes",
+            f"received {show(name)} with {len(categories or ())} classes, expected at least 2; do choose another "
+            "target",
+            needs=_NEEDS_TARGET,
+        )
+        return None
+    return categories
+
+
+def _with_defaults(data: DataSpec, schema: DatasetSchema, task: Task | None, targets: list[Column]) -> DataSpec:
+    """With the target, weight and split of a built-in set written out, and stratify as it will be done."""
+    split: dict[str, Any] = {}
+    if schema.default_split and not (data.split.column or data.split.group or data.split.order_by):
+        split["column"] = schema.default_split
+    column = split.get("column", data.split.column)
+    if task != "classification" or column or data.split.group or data.split.order_by:
+        split["stratify"] = False
+    update: dict[str, Any] = {"split": data.split.model_copy(update=split)}
+    if data.target is None and targets:
+        update["target"] = targets[0].name
+    if data.weight is None:
+        update["weight"] = schema.default_weight
+    return data.model_copy(update=update)
+
+
+def _reserved(data: DataSpec, schema: DatasetSchema, findings: Findings) -> dict[str, str]:
+    """Columns that are no features, each with its part."""
+    reserved = dict.fromkeys(data.targets, "target")
+    if schema.default_target is not None and not data.targets:
+        reserved[schema.default_target] = "target"
+    split = data.split
+    parts = [("weight", data.weight), ("split/group", split.group), ("split/order_by", split.order_by)]
+    for part, name in [*parts, ("split/column", split.column)]:
+        if name is None:
+            continue
+        where = f"/data/{part}"
+        column = find_column(name, where, schema, findings)
+        if reserved.get(name, part) != part:
+            findings.fault(
+                where,
+                "two_parts",
+                f"received {show(name)}, which is the {reserved[name]} too, expected a column for each part; do name "
+                "another",
+                needs=("/data/target",),
+            )
+        if column is not None:
+            _check_part(part, column, where, findings)
+        reserved.setdefault(name, part)
+    return reserved
+
+
+def _check_part(part: str, column: Column, where: str, findings: Findings) -> None:
+    if part == "weight" and column.type not in ("float", "integer"):
+        findings.fault(where, "no_numbers", _mismatch(column, "numbers", "choose another column"))
+    elif part == "weight" and column.min is not None and column.min < 0:
+        findings.fault(
+            where,
+            "negative_weight",
+            f"received weights from {column.min:g}, expected 0 or more; do remove the negative ones",
+        )
+    elif part == "split/order_by" and column.type in ("string", "boolean"):
+        findings.fault(where, "no_order", _mismatch(column, "numbers or times to sort by", "choose another column"))
+    elif part == "split/column":
+        _check_split_values(column.categories, where, findings)
+
+
+def _check_split_values(categories: tuple[Category, ...] | None, where: str, findings: Findings) -> None:
+    wrong = [value for value in categories or ("",) if value not in _SPLITS]
+    if wrong:
+        findings.fault(
+            where,
+            "split_values",
+            f"received rows that say {show(wrong[0])}, expected train, validation or test in each; do rename the "
+            "values",
+        )
+    elif categories is not None and "train" not in categories:
+        findings.fault(
+            where, "no_training_rows", "received no row that says train, expected some; do mark some rows train"
+        )
+
+
+def _array_roles(spec: JobSpec, schema: DatasetSchema, findings: Findings) -> Roles:
+    x, y = schema.array("x"), schema.array("y")
+    _refuse_table_fields(spec.data, findings)
+    allowed = {"weight": schema.array("weight"), "split/column": schema.array("split")}
+    for part, name in (("weight", spec.data.weight), ("split/column", spec.data.split.column)):
+        expected = part.split("/", maxsplit=1)[0]
+        if name is not None and (name != expected or allowed[part] is None):
+            known = [array.name for array in schema.arrays]
+            findings.fault(
+                f"/data/{part}",
+                "unknown_array",
+                f"received {show(name)}, expected an array {expected} in the file (it has {', '.join(known)}); do "
+                "add it",
+            )
+    task, classes, outputs = _array_task(spec, schema, findings)
+    supervised = task in ("classification", "regression")
+    split: dict[str, Any] = {"stratify": spec.data.split.stratify and task == "classification"}
+    if schema.array("split"):
+        split |= {"column": "split", "stratify": False}
+    data = spec.data.model_copy(
+        update={
+            "target": "y" if supervised and y else None,
+            "weight": "weight" if schema.array("weight") else None,
+            "split": spec.data.split.model_copy(update=split),
+        }
+    )
+    shape = (x.shape or (1,)) if x else None
+    return Roles(data, task, classes, outputs, shape)
+
+
+def _array_task(
+    spec: JobSpec, schema: DatasetSchema, findings: Findings
+) -> tuple[Task | None, tuple[Category, ...] | None, int]:
+    y = schema.array("y")
+    if spec.data.targets not in ((), ("y",)) or (spec.data.targets and y is None):
+        expected = "null (y is the target)" if y else "null: the file has no array y"
+        findings.fault(
+            "/data/target",
+            "unknown_array",
+            f"received {show(spec.data.target)}, expected {expected}; do leave target out",
+        )
+        return None, None, 1
+    if spec.task == "reconstruction" or y is None:
+        return _task_without_target(spec, findings), None, 1
+    scalar, few = y.shape == (), y.categories is not None and len(y.categories) <= MAX_AUTO_CLASSES
+    words = not y.dtype.startswith(("int", "uint", "float", "bool"))
+    if spec.task == "classification" or (spec.task == "auto" and scalar and (words or few)):
+        if not scalar or y.categories is None:
+            findings.fault(
+                "/task",
+                "no_classes",
+                f"received y of shape {['N', *y.shape]} and type {y.dtype}, expected one of at most 1,000 classes "
+                "for each "
+                "row; do set task to regression",
+            )
+            return None, None, 1
+        return "classification", _classes(y.categories, "y", findings), 1
+    if words or len(y.shape) > 1:
+        findings.fault(
+            "/task",
+            "no_numbers",
+            f"received y of shape {['N', *y.shape]} and type {y.dtype}, expected numbers; do change y",
+        )
+        return None, None, 1
+    return "regression", None, y.shape[0] if y.shape else 1
+
+
+def _refuse_table_fields(data: DataSpec, findings: Findings) -> None:
+    """Fields that name columns, which arrays have none of."""
+    named = {
+        "/data/features": data.features,
+        "/data/split/group": data.split.group,
+        "/data/split/order_by": data.split.order_by,
+        "/data/derive": data.derive,
+        "/data/input_shape": data.input_shape,
+    }
+    for where, value in named.items():
+        if value:
+            findings.fault(
+                where,
+                "needs_columns",
+                f"received {show(value)} for a data set of arrays, expected a table with columns; do leave it out",
+            )

@@ -1,0 +1,147 @@
+"""How large and how long a run is: rows, steps, bytes, seconds; and the limits on them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from core.spec.data import SplitSpec
+from core.spec.dataset import DatasetSchema
+from core.spec.findings import Findings
+from core.spec.job import JobSpec
+from core.spec.limits import Limits
+from core.spec.optimizers import LBFGS, SGD, Adam, AdamW, Muon, Optimizer, RMSprop
+from core.spec.shapes import Body
+
+_STEP_S = 80e-6  # what a step costs beside its arithmetic, measured on one core
+_FLOPS_PER_S = 2e10  # one core; small matrices are slower, but then the step costs more than its arithmetic
+_EPOCH_S = 2e-3  # evaluation and bookkeeping of one epoch
+_FIXED_S = 0.15  # from the queue to the first step
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Figures of one run; `split_sizes` are an estimate where groups decide."""
+
+    split_sizes: dict[str, int]
+    steps_per_epoch: int
+    total_steps: int
+    memory_bytes: int
+    time_estimate_s: float
+
+
+def validates(split: SplitSpec, schema: DatasetSchema) -> bool:
+    """Whether there will be validation rows."""
+    return split.validation > 0 or "validation" in _marked(split, schema)
+
+
+def split_sizes(rows: int, split: SplitSpec, marked: dict[object, int] | None = None) -> dict[str, int]:
+    """Rows of each part, rounded; `marked` are the rows that split.column gives to each, None without one."""
+    if marked is None:
+        test, validation = _share(rows, split.test), _share(rows, split.validation)
+        return {"train": rows - validation - test, "validation": validation, "test": test}
+    train, validation = marked.get("train", 0), marked.get("validation", 0)
+    if not validation:
+        # the fraction is taken out of what the column gives to training
+        validation = _share(train, split.validation)
+        train -= validation
+    return {"train": train, "validation": validation, "test": marked.get("test", 0)}
+
+
+def _share(rows: int, fraction: float) -> int:
+    """Rounded half up, and at least one row of a part that is asked for."""
+    return max(1, int(rows * fraction + 0.5)) if fraction > 0 else 0
+
+
+def _marked(split: SplitSpec, schema: DatasetSchema) -> dict[object, int]:
+    column = (schema.column(split.column) or schema.array("split")) if split.column is not None else None
+    if column is None or column.categories is None or column.counts is None:
+        return {}
+    return dict(zip(column.categories, column.counts, strict=True))
+
+
+def measure(spec: JobSpec, body: Body, schema: DatasetSchema, limits: Limits, findings: Findings) -> Sizes:
+    """All sizes of a run; those beyond the limits are faults that say the figure."""
+    training = spec.training
+    if training.epochs > limits.epochs:
+        findings.exceeded(
+            "/training/epochs", "too_many_epochs", f"{training.epochs} epochs", limits.epochs, do="lower it"
+        )
+    parts = split_sizes(schema.rows, spec.data.split, _marked(spec.data.split, schema) or None)
+    if parts["train"] < 1:
+        findings.fault(
+            "/data/split",
+            "no_training_rows",
+            f"received {schema.rows} rows split into {parts}, expected at least 1 to train on; do lower the fractions",
+            needs=("/data/dataset",),
+        )
+    rows = max(parts["train"], 1)
+    wanted = rows if training.batch_size == "full" else training.batch_size
+    batch = min(wanted, rows)
+    if wanted > limits.batch_size:
+        findings.exceeded(
+            "/training/batch_size", "batch_too_large", f"{wanted} samples", limits.batch_size, do="lower it"
+        )
+    steps_per_epoch = math.ceil(rows / batch)
+    total_steps = steps_per_epoch * training.epochs
+    if total_steps > limits.steps:
+        what = f"{training.epochs} epochs of {steps_per_epoch} steps = {total_steps} steps"
+        findings.exceeded(
+            "/training/epochs", "too_many_steps", what, limits.steps, do="train fewer epochs or larger batches"
+        )
+    memory = _memory(spec, body, limits, findings, rows=schema.rows, batch=batch)
+    seconds = _seconds(spec, body, parts, steps_per_epoch)
+    return Sizes(parts, steps_per_epoch, total_steps, memory, seconds)
+
+
+def _memory(spec: JobSpec, body: Body, limits: Limits, findings: Findings, *, rows: int, batch: int) -> int:
+    """Bytes of data (with its permuted copy), weights, gradients, best weights, optimizer state and activations."""
+    item = 8 if spec.training.precision == "float64" else 4
+    inputs = math.prod(body.input_shape or ())
+    activations = 2 * item * batch * (inputs + sum(math.prod(layer.output_shape) for layer in body.planned))
+    if activations > limits.activation_bytes:
+        what = f"a batch of {batch} samples whose activations take {activations} bytes"
+        findings.exceeded(
+            "/training/batch_size",
+            "activations_too_large",
+            what,
+            limits.activation_bytes,
+            do="lower it",
+            needs=("/network",),
+        )
+    data = 2 * item * rows * (inputs + 2)
+    weights = item * body.parameters * (3 + optimizer_slots(spec.optimizer))
+    total = activations + data + weights
+    if total > limits.memory_bytes:
+        largest = max((activations, "activations"), (data, "data"), (weights, "weights and optimizer"))[1]
+        where = {"activations": "/training/batch_size", "data": "/data/dataset"}.get(largest, "/network")
+        what = f"a run of {total} bytes, most of them {largest}"
+        findings.exceeded(
+            where, "too_much_memory", what, limits.memory_bytes, do="make it smaller", needs=("/network",)
+        )
+    return total
+
+
+def optimizer_slots(optimizer: Optimizer) -> int:
+    """Numbers that an optimizer remembers for each weight."""
+    match optimizer:
+        case SGD():
+            return 1 if optimizer.momentum else 0
+        case RMSprop():
+            return 1 + (optimizer.momentum > 0) + optimizer.centered
+        case Adam() | AdamW():
+            return 3 if optimizer.amsgrad else 2
+        case LBFGS():
+            return 2 * optimizer.history_size + 3
+        case Muon():
+            return 2
+        case _:
+            return 1 if optimizer.type == "adagrad" else 2
+
+
+def _seconds(spec: JobSpec, body: Body, parts: dict[str, int], steps_per_epoch: int) -> float:
+    """A first guess on one core: forward and backward are three forward passes, evaluation is one."""
+    inner = spec.optimizer.max_iter if isinstance(spec.optimizer, LBFGS) else 1
+    arithmetic = body.flops * (3 * inner * parts["train"] + parts["validation"]) / _FLOPS_PER_S
+    per_epoch = arithmetic + inner * _STEP_S * steps_per_epoch + _EPOCH_S
+    return round(_FIXED_S + per_epoch * spec.training.epochs, 3)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from core.spec.base import SpecModel
 from core.spec.data import DataSpec
@@ -16,7 +16,17 @@ from core.spec.schedules import ConstantSchedule, Schedule
 from core.spec.training import CheckpointsSpec, MonitorSpec, RegularizationSpec, TrainingSpec
 
 Text = Annotated[str, Field(max_length=200)]
+
 Baseline = Literal["linear", "tree", "random_forest", "boosting"]
+
+
+def _of_type(default: str) -> BeforeValidator:
+    """An object that names no type is of the default one, so that {"lr": 0.1} alone says what it seems to say."""
+
+    def typed(value: Any) -> Any:
+        return {"type": default, **value} if isinstance(value, dict) and "type" not in value else value
+
+    return BeforeValidator(typed)
 
 
 class JobSpec(SpecModel):
@@ -33,9 +43,15 @@ class JobSpec(SpecModel):
         "no target reconstruction",
     )
     network: Network = Field(description="layers, or a family that expands to layers")
-    loss: Loss = Field(default_factory=AutoLoss, description="what training makes small; default auto, by the task")
-    optimizer: Optimizer = Field(default_factory=Adam, description="how weights move; default adam with lr 0.001")
-    schedule: Schedule = Field(default_factory=ConstantSchedule, description="learning rate over the run")
+    loss: Annotated[Loss, _of_type("auto")] = Field(
+        default_factory=AutoLoss, description="what training makes small; default auto, by the task"
+    )
+    optimizer: Annotated[Optimizer, _of_type("adam")] = Field(
+        default_factory=Adam, description="how weights move; default adam with lr 0.001"
+    )
+    schedule: Annotated[Schedule, _of_type("constant")] = Field(
+        default_factory=ConstantSchedule, description="learning rate over the run"
+    )
     regularization: RegularizationSpec = Field(
         default_factory=RegularizationSpec, description="L1 and L2 penalties in the loss"
     )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from core.spec.job import JobSpec
 from core.spec.optimizers import Optimizer
 from tests.core.spec.sets import LINEAR, faults, job, plan
 from tests.core.spec.strategies import values_of
@@ -209,3 +210,17 @@ def test_the_spec_loads_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("section", "fields", "kind"),
+    [
+        ("optimizer", {"lr": 0.5}, "adam"),
+        ("schedule", {"warmup_steps": 3}, "constant"),
+        ("loss", {"reduction": "sum"}, "auto"),
+    ],
+)
+def test_a_section_without_its_type_is_of_the_default_one(section: str, fields: dict[str, Any], kind: str) -> None:
+    body = {"data": {"dataset": "iris"}, "network": {"family": "linear"}}
+    spec = JobSpec.model_validate({**body, section: fields})
+    assert spec == JobSpec.model_validate({**body, section: {"type": kind, **fields}})

@@ -1,0 +1,142 @@
+"""Connections and the only commit.
+
+SQLite: WAL, every writing transaction begins with BEGIN IMMEDIATE (a deferred one that writes later gets SQLITE_BUSY
+whatever the timeout), synchronous=FULL so that what was answered survives a power cut. PostgreSQL: psycopg, with
+timeouts on everything that could wait for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.clock import utc_now
+from core.db.types import UtcTime
+
+Sessions = sessionmaker[Session]
+T = TypeVar("T")
+
+_BUSY_TIMEOUT_S = 10
+_CLOCK = select(func.clock_timestamp(type_=UtcTime()))
+# serialization failure, deadlock, lock timeout, the server shutting down or not yet up
+_PASSING_SQLSTATES = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03")
+_POSTGRES_OPTIONS = (
+    "-c timezone=UTC -c statement_timeout=60000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"
+)
+
+
+def make_engine(database_url: str, *, pool_size: int = 5) -> Engine:
+    """An engine for `sqlite:///path` or `postgresql://...`; connects at first use."""
+    url = make_url(database_url)
+    options: dict[str, Any] = {
+        "json_serializer": partial(json.dumps, allow_nan=False, separators=(",", ":"), ensure_ascii=False),
+        "pool_size": pool_size,
+        "max_overflow": pool_size,
+        "pool_timeout": 10,
+    }
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}, **options)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    arguments = {"connect_timeout": 5, "options": _POSTGRES_OPTIONS, "keepalives_idle": 10, "keepalives_interval": 5}
+    arguments |= {"keepalives_count": 3, "tcp_user_timeout": 15000}
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args=arguments,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        **options,
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # sqlite3 begins nothing by itself: _begin_sqlite does
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA cache_size=-16000")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get("netmill_read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def make_sessions(engine: Engine) -> Sessions:
+    """What `transaction` and `reading` take; objects stay readable after the commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def transaction(sessions: Sessions) -> Iterator[Session]:
+    """A session whose work is committed when the block ends and rolled back when it raises: the only commit."""
+    with sessions() as session:
+        try:
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+
+@contextmanager
+def reading(sessions: Sessions) -> Iterator[Session]:
+    """A session for reading alone: it waits for no writer, and nothing of it is ever committed."""
+    with sessions() as session:
+        session.connection(execution_options={"netmill_read_only": True})
+        yield session  # closing it rolls back, and unlike rollback() leaves what was read readable
+
+
+def retrying(sessions: Sessions, work: Callable[[Session], T], *, tries: int = 5, first_wait_s: float = 0.05) -> T:
+    """What `work` returns, done in one transaction and again after a lost connection, a deadlock or a busy database.
+
+    A connection lost during COMMIT leaves open whether it was committed, so `work` must be one that may run twice.
+    """
+    for attempt in range(tries):
+        try:
+            with transaction(sessions) as session:
+                return work(session)
+        except DBAPIError as error:
+            if attempt == tries - 1 or not is_passing(error):
+                raise
+            time.sleep(first_wait_s * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
+    raise AssertionError("tries must be at least 1")
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """True for a fault of the moment, after which the same transaction may succeed."""
+    if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _PASSING_SQLSTATES:
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    code = getattr(error.orig, "sqlite_errorname", "")
+    return sqlstate is None if not code else code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def now(session: Session) -> datetime:
+    """The database's clock, read once a transaction; SQLite's is this host's.
+
+    A lease counted from the beginning of its transaction is at most too short, never too long.
+    """
+    connection = session.connection()
+    known: tuple[object, datetime] | None = session.info.get("now")
+    if known is None or known[0] is not session.get_transaction():
+        sqlite = connection.dialect.name == "sqlite"
+        moment = utc_now() if sqlite else connection.execute(_CLOCK).scalar_one()
+        known = (session.get_transaction(), moment)
+        session.info["now"] = known
+    return known[1]

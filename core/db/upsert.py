@@ -1,0 +1,34 @@
+"""Inserts that do not mind a row which is already there; the same words on both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from core.db.tables import Base
+
+
+def insert_new(session: Session, table: type[Base], row: dict[str, Any]) -> bool:
+    """True when the row is new; waits for a transaction under way that inserts or deletes one of the same key."""
+    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    key = next(iter(_table(table).primary_key.columns))
+    statement = insert(_table(table)).values(row).on_conflict_do_nothing().returning(key)
+    return session.execute(statement).first() is not None
+
+
+def upsert(session: Session, table: type[Base], row: dict[str, Any], *, update: tuple[str, ...]) -> None:
+    """Inserts the row, or sets the columns `update` of the one with its primary key."""
+    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    keys = list(_table(table).primary_key.columns)
+    statement = insert(_table(table)).values(row)
+    session.execute(statement.on_conflict_do_update(index_elements=keys, set_={name: row[name] for name in update}))
+
+
+def _table(model: type[Base]) -> Table:
+    table = model.__table__
+    assert isinstance(table, Table)
+    return table

@@ -1,0 +1,43 @@
+"""What a job has to tell, in order. Events are only appended: a reader who remembers a number misses nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.db.tables import JobEvent
+from core.services.jobs import find
+from core.services.principal import Principal
+from core.states import TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One event: `status`, `metrics`, `checkpoint`, `warning` or `log`."""
+
+    seq: int
+    type: str
+    time: datetime
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EventsPage:
+    """Some events; `terminal` says that the job is over and the page reaches its last event."""
+
+    data: list[EventRow]
+    next_after: int
+    terminal: bool
+
+
+def page(session: Session, principal: Principal, job_id: str, *, after: int = 0, limit: int = 1000) -> EventsPage:
+    """The events with a number above `after`, oldest first."""
+    job = find(session, principal, job_id)
+    query = select(JobEvent).where(JobEvent.job_id == job.id, JobEvent.seq > after).order_by(JobEvent.seq).limit(limit)
+    data = [EventRow(row.seq, row.type, row.time, row.data) for row in session.scalars(query)]
+    next_after = data[-1].seq if data else after
+    return EventsPage(data, next_after, job.status in TERMINAL and next_after >= job.event_seq)

@@ -1,0 +1,130 @@
+"""A job as it is told to its user."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.db.tables import Job, JobEvent, JobSpecs
+from core.states import TERMINAL, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Since when the job had a status."""
+
+    status: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job. `queue_position` counts from 1, None unless queued; `version` goes up with every change (the ETag)."""
+
+    id: str
+    name: str
+    tags: dict[str, Any]
+    status: str
+    terminal: bool
+    parent: str | None
+    dataset: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    queue_position: int | None
+    attempt: int
+    transitions: list[Transition]
+    progress: dict[str, Any]
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    spec: dict[str, Any]
+    resume_exact: bool | None
+    resume_note: str | None
+    environment: dict[str, Any] | None
+    cohort: dict[str, Any] | None
+    cancel_requested: bool
+    pause_requested: bool
+    best_checkpoint: str | None
+    last_checkpoint: str | None
+    version: int
+
+
+def views_of(session: Session, jobs: Sequence[Job]) -> list[JobView]:
+    """The views of some jobs in the same order; three queries, however many they are."""
+    ids = [job.id for job in jobs]
+    if not ids:
+        return []
+    found = session.execute(select(JobSpecs.job_id, JobSpecs.spec).where(JobSpecs.job_id.in_(ids)))
+    specs: dict[str, dict[str, Any]] = {row.job_id: row.spec for row in found}
+    transitions = _transitions(session, ids)
+    places = _places(session, jobs)
+    return [_view(job, specs[job.id], transitions[job.id], places.get(job.id)) for job in jobs]
+
+
+def view_of(session: Session, job: Job) -> JobView:
+    """The view of one job."""
+    return views_of(session, [job])[0]
+
+
+def _transitions(session: Session, ids: list[str]) -> dict[str, list[Transition]]:
+    """The status events of each job, which are its transitions."""
+    query = select(JobEvent.job_id, JobEvent.time, JobEvent.data)
+    query = query.where(JobEvent.job_id.in_(ids), JobEvent.type == "status").order_by(JobEvent.job_id, JobEvent.seq)
+    found: dict[str, list[Transition]] = defaultdict(list)
+    for row in session.execute(query):
+        found[row.job_id].append(Transition(row.data["status"], row.time))
+    return found
+
+
+def _places(session: Session, jobs: Sequence[Job]) -> dict[str, int]:
+    """Where the queued ones stand in their queue, from 1; the order is that of the claim."""
+    queued = [job for job in jobs if job.status == Status.QUEUED]
+    if not queued:
+        return {}
+    place = func.row_number().over(partition_by=Job.queue, order_by=(Job.queued_at, Job.id)).label("place")
+    waiting = select(Job.id, place).where(Job.status == Status.QUEUED, Job.queue.in_({job.queue for job in queued}))
+    numbered = waiting.subquery()
+    query = select(numbered.c.id, numbered.c.place).where(numbered.c.id.in_([job.id for job in queued]))
+    return {row.id: row.place for row in session.execute(query)}
+
+
+def _view(job: Job, spec: dict[str, Any], transitions: list[Transition], place: int | None) -> JobView:
+    result = job.result and {
+        **job.result,
+        "best_checkpoint": job.best_checkpoint,
+        "last_checkpoint": job.last_checkpoint,
+    }
+    return JobView(
+        id=job.id,
+        name=job.name,
+        tags=job.tags,
+        status=str(job.status),
+        terminal=job.status in TERMINAL,
+        parent=job.parent,
+        dataset=job.dataset,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        queue_position=place,
+        attempt=job.fence,
+        transitions=transitions,
+        progress=job.progress,
+        result=result,
+        error=job.error,
+        spec=spec,
+        resume_exact=job.resume_exact,
+        resume_note=job.resume_note,
+        environment=job.environment,
+        cohort=None,
+        cancel_requested=job.cancel_requested_at is not None,
+        pause_requested=job.pause_requested_at is not None,
+        best_checkpoint=job.best_checkpoint,
+        last_checkpoint=job.last_checkpoint,
+        version=job.version,
+    )

@@ -1,0 +1,267 @@
+"""Jobs as their users handle them. What happens to a running one is asked for here and done by its worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from core.data.builtin import BUILTIN
+from core.db.session import now
+from core.db.tables import Checkpoint, Dataset, Job, JobSpecs, Question
+from core.errors import Conflict, FieldError, Invalid, NotFound
+from core.ids import JOB, new_id
+from core.services.datasets import find_row, schema_finder
+from core.services.job_view import JobView, view_of, views_of
+from core.services.lifecycle import announce, move
+from core.services.merge_patch import merge_patch
+from core.services.pages import Page, check_cursor, is_storable
+from core.services.principal import Principal
+from core.spec.limits import Limits
+from core.spec.plan import Plan, check_job
+from core.states import TERMINAL, Status
+from core.storage.store import BlobStore
+
+DEFAULT_QUEUE = "wake.cpu"
+
+
+def check(session: Session, principal: Principal, body: object, limits: Limits) -> Plan:
+    """What would be trained, or Invalid with every fault of the body."""
+    principal.require("read")
+    return check_job(body, schema_finder(session, principal), limits)
+
+
+def submit(
+    session: Session,
+    principal: Principal,
+    body: object,
+    limits: Limits,
+    *,
+    queue: str = DEFAULT_QUEUE,
+    parent: str | None = None,
+) -> JobView:
+    """A new job, queued; publish a wake-up after the commit. Raises Invalid with every fault of the body."""
+    principal.require("write")
+    finder = schema_finder(session, principal, hold=True)
+    plan = check_job(body, finder, limits)
+    schema = finder(plan.spec.data)
+    uploaded = plan.spec.data.dataset not in BUILTIN
+    dataset = find_row(session, principal, plan.spec.data.dataset) if uploaded else None
+    assert schema is not None
+    assert isinstance(body, dict)
+    moment = now(session)
+    job = Job(
+        id=new_id(JOB),
+        project=principal.project,
+        name=plan.spec.name or "",
+        tags=dict(plan.spec.tags),
+        parent=parent,
+        dataset=plan.spec.data.dataset,
+        dataset_id=dataset.id if dataset else None,
+        status=Status.QUEUED,
+        queue=queue,
+        created_at=moment,
+        changed_at=moment,
+        queued_at=moment,
+        not_before=moment,
+        dispatched_at=moment,
+        progress=_fresh_progress(plan),
+        **dict.fromkeys(_COUNTERS, 0),
+        version=1,
+    )
+    session.add(job)
+    session.flush()
+    specs = JobSpecs(job_id=job.id, submitted=body, spec=_dump(plan), schema=schema.model_dump(mode="json"))
+    session.add(specs)
+    warnings = [("warning", {"code": w.code, "pointer": w.pointer, "detail": w.detail}) for w in plan.warnings]
+    announce(session, job, [("status", {"status": str(Status.QUEUED)}), *warnings])
+    session.flush()
+    return view_of(session, job)
+
+
+_COUNTERS = ("fence", "batch", "crashes", "event_seq", "metric_seq", "announced_seq")
+
+
+def _fresh_progress(plan: Plan) -> dict[str, Any]:
+    total = {"epoch": 0, "epochs": plan.spec.training.epochs, "step": 0, "steps": plan.total_steps}
+    return {**total, "eta_s": None, "samples_per_s": None}
+
+
+def _dump(plan: Plan) -> dict[str, Any]:
+    return plan.spec.model_dump(mode="json")
+
+
+def get(session: Session, principal: Principal, job_id: str) -> JobView:
+    """The job; raises NotFound, for another project's too."""
+    return view_of(session, find(session, principal, job_id))
+
+
+def find(session: Session, principal: Principal, job_id: str, *, scope: str = "read", lock: bool = False) -> Job:
+    """The job's row, with `lock` for this transaction alone; raises NotFound and Forbidden."""
+    principal.require(scope)
+    query = select(Job).where(Job.id == job_id, Job.project == principal.project)
+    job = session.scalars(query.with_for_update() if lock else query).one_or_none() if is_storable(job_id) else None
+    if job is None:
+        raise NotFound(f"there is no job {job_id[:80]!a}")
+    return job
+
+
+def list_jobs(
+    session: Session,
+    principal: Principal,
+    *,
+    status: str | None = None,
+    tag: str | None = None,
+    dataset: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[JobView]:
+    """The project's jobs, newest first. `tag` is a key, or key=value; `dataset` an id or a name."""
+    principal.require("read")
+    if not all(is_storable(text or "") for text in (tag, dataset)):
+        return Page([], None)
+    query = select(Job).where(Job.project == principal.project).order_by(Job.id.desc()).limit(limit + 1)
+    if status is not None:
+        query = query.where(Job.status == _status(status))
+    if dataset is not None:
+        query = query.where(
+            or_(
+                Job.dataset == dataset,
+                Job.dataset_id == dataset,
+                Job.dataset_id.in_(
+                    select(Dataset.id).where(Dataset.project == principal.project, Dataset.name == dataset)
+                ),
+            )
+        )
+    if tag is not None:
+        query = query.where(_has_tag(session, tag))
+    if check_cursor(cursor) is not None:
+        query = query.where(Job.id < cursor)
+    jobs = session.scalars(query).all()
+    return Page(views_of(session, jobs[:limit]), jobs[limit - 1].id if len(jobs) > limit else None)
+
+
+def _status(text: str) -> Status:
+    if text not in set(Status):
+        detail = f"received {text[:40]!a}, expected one of {', '.join(Status)}"
+        raise Invalid("unknown status", errors=[FieldError("/status", "unknown_status", detail)])
+    return Status(text)
+
+
+def _has_tag(session: Session, tag: str) -> ColumnElement[bool]:
+    """True for jobs with the tag; the databases take JSON apart in different words."""
+    key, equals, value = tag.partition("=")
+    if session.get_bind().dialect.name == "postgresql":
+        text: ColumnElement[str] = cast(Job.tags, JSONB)[key].astext
+        return text == value if equals else text.is_not(None)
+    pair = func.json_each(Job.tags).table_valued("key", "value", joins_implicitly=True)
+    found = select(pair.c.key).where(pair.c.key == key)
+    return (found.where(pair.c.value == value) if equals else found).exists()
+
+
+def cancel(session: Session, principal: Principal, job_id: str) -> JobView:
+    """Ends the job: at once unless it runs, else as soon as its worker hears of it. Conflict when it is over."""
+    job = _unfinished(session, principal, job_id, "cancelled")
+    if job.status != Status.RUNNING:
+        move(session, job, Status.CANCELLED)
+    elif job.cancel_requested_at is None:
+        job.cancel_requested_at = now(session)
+        job.version += 1
+    return _flushed(session, job)
+
+
+def pause(session: Session, principal: Principal, job_id: str) -> JobView:
+    """Lets the job rest: at once unless it runs, else after its next step. Conflict when it is over or about to be."""
+    job = _unfinished(session, principal, job_id, "paused")
+    if job.cancel_requested_at is not None:
+        raise Conflict(f"{job.id} is being cancelled", code="job_cancelling")
+    if job.status == Status.QUEUED:
+        move(session, job, Status.PAUSED)
+    elif job.status == Status.RUNNING and job.pause_requested_at is None:
+        job.pause_requested_at = now(session)
+        job.version += 1
+    return _flushed(session, job)
+
+
+def resume(session: Session, principal: Principal, job_id: str) -> JobView:
+    """Puts a paused job back in the queue, or takes back a pause that its worker has not heard of yet."""
+    job = _unfinished(session, principal, job_id, "resumed")
+    if job.status == Status.PAUSED:
+        move(session, job, Status.QUEUED)
+    elif job.pause_requested_at is not None:
+        job.pause_requested_at = None
+        job.version += 1
+    return _flushed(session, job)
+
+
+def continue_(session: Session, principal: Principal, job_id: str, epochs: int, limits: Limits) -> JobView:
+    """The same job for so many epochs more, from its last checkpoint. Conflict unless it is over."""
+    if not 1 <= epochs <= limits.epochs:
+        detail = f"received {epochs}, expected a whole number from 1 to {limits.epochs}"
+        raise Invalid("the job cannot go on as asked", errors=[FieldError("/epochs", "bad_epochs", detail)])
+    job = find(session, principal, job_id, scope="write", lock=True)
+    if job.status not in TERMINAL:
+        hint = "wait for its end, or cancel it first"
+        raise Conflict(f"{job.id} is {job.status} and not over", code="job_not_finished", hint=hint)
+    _hold_dataset(session, principal, job)
+    specs = session.get_one(JobSpecs, job.id)
+    plan = check_job(_raised(specs.spec, epochs), schema_finder(session, principal), limits)
+    specs.spec, specs.submitted = _dump(plan), _raised(specs.submitted, epochs, plan.spec.training.epochs)
+    job.progress = {**job.progress, "epochs": plan.spec.training.epochs, "steps": plan.total_steps, "eta_s": None}
+    job.crashes = 0
+    move(session, job, Status.QUEUED, reason="continue", epochs=epochs)
+    return _flushed(session, job)
+
+
+def _raised(spec: dict[str, Any], more: int, total: int | None = None) -> dict[str, Any]:
+    """The spec with so many epochs more, or with `total`."""
+    training = spec.get("training") or {}
+    return {**spec, "training": {**training, "epochs": total or training["epochs"] + more}}
+
+
+def _hold_dataset(session: Session, principal: Principal, job: Job) -> None:
+    """Locks the data set until the commit; Conflict when it was deleted since."""
+    if job.dataset in BUILTIN:
+        return
+    if job.dataset_id is None or find_row(session, principal, job.dataset_id, lock="share") is None:
+        raise Conflict(
+            f"the data set {job.dataset!r} was deleted", code="dataset_gone", hint="upload it and clone the job"
+        )
+
+
+def clone(session: Session, principal: Principal, job_id: str, patch: object, limits: Limits) -> JobView:
+    """A new job from the body of an old one with a merge patch (RFC 7396) applied; `parent` names the old one."""
+    job = find(session, principal, job_id)
+    if not isinstance(patch, dict):
+        raise Invalid("the patch must be a JSON object", errors=[FieldError("", "not_an_object", "expected an object")])
+    body = merge_patch(session.get_one(JobSpecs, job.id).submitted, patch)
+    return submit(session, principal, body, limits, queue=job.queue, parent=job.id)
+
+
+def delete(session: Session, store: BlobStore, principal: Principal, job_id: str) -> None:
+    """Deletes a job that is over with all that it stored, blobs that nothing else shares too."""
+    job = find(session, principal, job_id, scope="write", lock=True)
+    if job.status not in TERMINAL:
+        raise Conflict(f"{job.id} is {job.status}", code="job_not_finished", hint="cancel it first")
+    rows = session.execute(
+        select(Checkpoint.content_sha256, Checkpoint.state_sha256).where(Checkpoint.job_id == job.id)
+    ).all()
+    exports = session.scalars(select(Question.sha256).where(Question.job_id == job.id, Question.sha256.is_not(None)))
+    shas = [sha for row in rows for sha in row] + [sha for sha in exports if sha]
+    session.delete(job)
+    session.flush()
+    store.release(session, shas)
+
+
+def _unfinished(session: Session, principal: Principal, job_id: str, verb: str) -> Job:
+    job = find(session, principal, job_id, scope="write", lock=True)
+    if job.status in TERMINAL:
+        raise Conflict(f"{job.id} is {job.status} and cannot be {verb}", code="job_finished")
+    return job
+
+
+def _flushed(session: Session, job: Job) -> JobView:
+    session.flush()
+    return view_of(session, job)

@@ -1,0 +1,64 @@
+"""What every change of a job has in common: its version, its events, its transitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from core.db.session import now
+from core.db.tables import Attempt, Job, JobEvent, Project
+from core.states import TERMINAL, Status, may_follow
+
+
+def announce(session: Session, job: Job, events: list[tuple[str, dict[str, Any]]]) -> None:
+    """Appends events to the job, which the caller has locked; numbers go on from the last one without a hole."""
+    if not events:
+        return
+    time = max(now(session), job.changed_at)
+    rows = [
+        {"job_id": job.id, "seq": job.event_seq + place, "type": kind, "time": time, "data": data}
+        for place, (kind, data) in enumerate(events, start=1)
+    ]
+    session.execute(insert(JobEvent), rows)
+    job.event_seq += len(rows)
+    job.version += 1
+
+
+def move(
+    session: Session,
+    job: Job,
+    status: Status,
+    *,
+    error: dict[str, Any] | None = None,
+    result: dict[str, Any] | None = None,
+    **why: Any,
+) -> None:
+    """The job's next status with its event; the caller has locked the job.
+
+    Times of transitions never go back: not with a clock that is set back, nor between two hosts.
+    """
+    before = Status(job.status)
+    assert may_follow(before, status), f"{before} -> {status}"
+    job.changed_at = max(now(session), job.changed_at)
+    job.status, job.error, job.result = status, error, result
+    job.finished_at = job.changed_at if status in TERMINAL else None
+    if status != Status.RUNNING:
+        job.lease_owner = job.lease_until = job.cancel_requested_at = job.pause_requested_at = None
+    if status == Status.QUEUED:
+        job.not_before = job.dispatched_at = job.changed_at
+        # one that ran already goes on before those that have not begun; one that its user held back queues up again
+        job.queued_at = job.queued_at if before == Status.RUNNING else job.changed_at
+    reasons = {name: value for name, value in why.items() if value is not None}
+    announce(session, job, [("status", {"status": str(status), **reasons})])
+
+
+def end_attempt(session: Session, job: Job, outcome: str, reason: str | None = None) -> None:
+    """Closes the attempt of the job's fence and adds its seconds to the project's account."""
+    attempt = session.get_one(Attempt, (job.id, job.fence))
+    attempt.ended_at = max(now(session), attempt.started_at)
+    attempt.outcome, attempt.reason = outcome, reason
+    job.progress = {**job.progress, "eta_s": None}
+    project = session.get_one(Project, job.project, with_for_update=True)
+    project.seconds_trained += (attempt.ended_at - attempt.started_at).total_seconds()

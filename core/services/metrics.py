@@ -1,0 +1,62 @@
+"""The history of a job, by page or thinned for a plot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.db.tables import Metric
+from core.services.jobs import find
+from core.services.principal import Principal
+from core.services.thinning import thin
+from core.states import TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One row; a number that is not finite is None in `values` and named in `non_finite`."""
+
+    seq: int
+    epoch: int
+    step: int
+    time: datetime
+    values: dict[str, float | None]
+    non_finite: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsPage:
+    """Some rows; `terminal` says that the job is over and the page reaches its last row. `version` is the job's."""
+
+    data: list[MetricRow]
+    next_after: int
+    terminal: bool
+    version: int
+
+
+def page(
+    session: Session,
+    principal: Principal,
+    job_id: str,
+    *,
+    after: int = 0,
+    limit: int = 1000,
+    max_points: int | None = None,
+) -> MetricsPage:
+    """The rows with a number above `after`, oldest first.
+
+    With `max_points` all of them to the end, thinned to at most so many: first, last and every series' extremes stay.
+    """
+    job = find(session, principal, job_id)
+    query = select(Metric.seq, Metric.epoch, Metric.step, Metric.time, Metric.values, Metric.non_finite)
+    query = query.where(Metric.job_id == job.id, Metric.seq > after).order_by(Metric.seq)
+    rows = session.execute(query if max_points else query.limit(limit)).all()
+    next_after = rows[-1].seq if rows else after
+    if max_points:
+        places = thin([row.values for row in rows], max_points)
+        rows = [rows[place] for place in places]
+    data = [MetricRow(row.seq, row.epoch, row.step, row.time, row.values, row.non_finite) for row in rows]
+    return MetricsPage(data, next_after, job.status in TERMINAL and next_after >= job.metric_seq, job.version)

@@ -1,0 +1,137 @@
+"""A run's events as rows: history, progress, checkpoints, warnings, and the end, a batch in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from core.clock import to_rfc3339
+from core.db.session import now
+from core.db.tables import Job, JobEvent, Metric
+from core.errors import LostLease
+from core.events import Checkpoint, Event, Failed, Finished, Log, Metrics, Progress, Started, Stopped, Warned
+from core.services.claims import Claim
+from core.services.lifecycle import announce
+from core.services.retention import store_checkpoints
+from core.services.settling import finish
+from core.states import Status
+from core.storage.store import BlobStore
+
+Announced = list[tuple[str, dict[str, Any]]]
+_MAX_LOG = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The job's status after the batch, and the checkpoints that it stored and kept."""
+
+    status: Status
+    checkpoints: list[str]
+
+
+def record(session: Session, store: BlobStore, claim: Claim, events: Sequence[Event], *, batch: int) -> Recorded:
+    """Writes the events in their order; a Finished, Stopped or Failed, which must be the last, ends the attempt.
+
+    `batch` counts 1, 2, 3, ... in one claim. A batch that was committed before is not written again, so the caller
+    may repeat it after a COMMIT whose answer was lost. Raises LostLease, and then nothing may be written any more.
+    """
+    job = _lock(session, claim)
+    if job.batch >= batch:
+        return Recorded(Status(job.status), [])
+    if job.status != Status.RUNNING:
+        raise LostLease(f"{claim.job_id} is {job.status}; it is not held with fence {claim.fence} any more")
+    job.batch = batch
+    job.version += 1
+    found = _Batch(session, job)
+    for event in events:
+        found.add(event)
+    ids = store_checkpoints(session, store, job, found.checkpoints)
+    found.write(ids)
+    if found.end is not None:
+        finish(session, job, found.end)
+    return Recorded(Status(job.status), list(ids.values()))
+
+
+def _lock(session: Session, claim: Claim) -> Job:
+    """The job as this fence left it, running or not; raises LostLease when another claim came after."""
+    query = select(Job).where(Job.id == claim.job_id, Job.fence == claim.fence)
+    job = session.scalars(query.with_for_update().execution_options(populate_existing=True)).one_or_none()
+    if job is None:
+        raise LostLease(f"{claim.job_id} is not held with fence {claim.fence} any more")
+    return job
+
+
+class _Batch:
+    """Events sorted into what is to be written; numbers are given as they come."""
+
+    def __init__(self, session: Session, job: Job) -> None:
+        self._session = session
+        self._job = job
+        self._rows: list[dict[str, Any]] = []
+        # a checkpoint's entry is filled in when it is known whether it was kept
+        self._announced: list[tuple[str, dict[str, Any]] | Checkpoint] = []
+        self.checkpoints: list[Checkpoint] = []
+        self.end: Finished | Failed | Stopped | None = None
+
+    def add(self, event: Event) -> None:
+        assert self.end is None, f"{event} comes after the end"
+        match event:
+            case Metrics():
+                self._add_row(event)
+            case Progress():
+                self._job.progress = {name: getattr(event, name) for name in Progress.__slots__}
+            case Checkpoint():
+                self.checkpoints.append(event)
+                self._announced.append(event)
+            case Warned():
+                self._add_warning(event)
+            case Log():
+                self._announced.append(("log", {"message": event.message[:_MAX_LOG]}))
+            case Started():
+                self._start(event)
+            case Finished() | Failed() | Stopped():
+                self.end = event
+
+    def _add_row(self, event: Metrics) -> None:
+        job = self._job
+        job.metric_seq += 1
+        time = datetime.fromtimestamp(event.time, UTC) if event.time else now(self._session)
+        row = {"seq": job.metric_seq, "epoch": event.epoch, "step": event.step}
+        more = {"values": event.values, "non_finite": list(event.non_finite)}
+        self._rows.append({"job_id": job.id, **row, "time": time, **more})
+        # A row that a resumed run records again bit for bit was announced before; readers of events have it.
+        if job.metric_seq > job.announced_seq or not job.resume_exact:
+            self._announced.append(("metrics", {**row, "time": to_rfc3339(time), **more}))
+            job.announced_seq = max(job.announced_seq, job.metric_seq)
+
+    def _add_warning(self, event: Warned) -> None:
+        data = {name: getattr(event, name) for name in Warned.__slots__}
+        query = select(JobEvent.data).where(JobEvent.job_id == self._job.id, JobEvent.type == "warning")
+        if data not in self._session.scalars(query).all():
+            self._announced.append(("warning", data))
+
+    def _start(self, event: Started) -> None:
+        job = self._job
+        job.environment = event.environment
+        # once inexact, for ever inexact: what came before cannot be made right by a later resume
+        if job.resume_exact is not False or job.fence == 1:
+            job.resume_exact, job.resume_note = event.resume_exact, event.resume_note
+        job.progress = {**job.progress, "steps": event.total_steps}
+
+    def write(self, checkpoint_ids: Mapping[Checkpoint, str]) -> None:
+        """Inserts the rows and appends the events."""
+        if self._rows:
+            self._session.execute(insert(Metric), self._rows)
+        events: Announced = []
+        for entry in self._announced:
+            if not isinstance(entry, Checkpoint):
+                events.append(entry)
+            elif checkpoint_id := checkpoint_ids.get(entry):
+                about = {"epoch": entry.epoch, "step": entry.step, "is_best": entry.is_best}
+                events.append(("checkpoint", {"id": checkpoint_id, **about}))
+        announce(self._session, self._job, events)

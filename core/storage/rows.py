@@ -1,0 +1,111 @@
+"""The rows of `blobs`, which every place for blobs shares: locks, references, garbage."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy.orm import Session
+
+from core.db.session import now
+from core.db.tables import Base, Blob, BlobChunk
+from core.db.upsert import insert_new
+
+PIECE_BYTES = 512 * 1024
+
+
+def pieces(source: Path | bytes) -> Iterator[bytes]:
+    """The content in pieces of PIECE_BYTES; only the last is shorter."""
+    if isinstance(source, bytes):
+        for start in range(0, len(source), PIECE_BYTES):
+            yield source[start : start + PIECE_BYTES]
+        return
+    with source.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
+
+
+def sha256_of(source: Path | bytes) -> str:
+    """The sha256 of the content as 64 hex digits."""
+    digest = hashlib.sha256()
+    for piece in pieces(source):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def touch(session: Session, sha256: str) -> int | None:
+    """Locks the blob's row until the transaction ends; its length, or None when there is none that is complete."""
+    return session.execute(
+        update(Blob)
+        .where(Blob.sha256 == sha256, Blob.complete)
+        .values(touched_at=now(session))
+        .returning(Blob.bytes)
+        .execution_options(synchronize_session=False)
+    ).scalar_one_or_none()
+
+
+def begin(session: Session, sha256: str) -> str | None:
+    """Locks an incomplete row, a new one if need be; its location, or None when it is complete by now or gone."""
+    row = {
+        "sha256": sha256,
+        "bytes": 0,
+        "location": "",
+        "chunk_bytes": 0,
+        "complete": False,
+        "touched_at": now(session),
+    }
+    insert_new(session, Blob, row)
+    return session.execute(
+        update(Blob)
+        .where(Blob.sha256 == sha256, Blob.complete.is_(False))
+        .values(touched_at=now(session))
+        .returning(Blob.location)
+        .execution_options(synchronize_session=False)
+    ).scalar_one_or_none()
+
+
+def complete(session: Session, sha256: str, *, size: int, location: str, chunk_bytes: int) -> None:
+    """Makes the blob one that can be read and need not be put again."""
+    done = {"bytes": size, "location": location, "chunk_bytes": chunk_bytes, "complete": True}
+    session.execute(update(Blob).where(Blob.sha256 == sha256).values(done))
+
+
+def mark_damaged(session: Session, sha256: str) -> None:
+    """Notes that the blob was read with another sha256: the next put of the content writes it anew."""
+    session.execute(update(Blob).where(Blob.sha256 == sha256).values(complete=False))
+
+
+def delete_unreferenced(session: Session, shas: Iterable[str]) -> list[Blob]:
+    """Deletes the rows of those blobs that nothing refers to; returns them.
+
+    The lock comes first and the look for references in a statement of its own, which therefore sees what a
+    transaction that held the lock before has committed. Locks are taken in one order, so two releases cannot deadlock.
+    """
+    wanted = sorted(set(shas))
+    if not wanted:
+        return []
+    locked = session.scalars(select(Blob.sha256).where(Blob.sha256.in_(wanted)).order_by(Blob.sha256).with_for_update())
+    mine = locked.all()
+    statement = delete(Blob).where(Blob.sha256.in_(mine), ~_referenced()).returning(Blob)
+    return list(session.scalars(statement.execution_options(synchronize_session=False)))
+
+
+def garbage(session: Session, older_than_s: float, limit: int = 100) -> list[str]:
+    """Blobs without a reference whose last put was that long ago."""
+    before = now(session) - timedelta(seconds=older_than_s)
+    return list(session.scalars(select(Blob.sha256).where(Blob.touched_at < before, ~_referenced()).limit(limit)))
+
+
+def _referenced() -> ColumnElement[bool]:
+    """True for a blob that any column with a foreign key to it names, chunks excepted."""
+    found: ColumnElement[bool] | None = None
+    for table in Base.metadata.sorted_tables:
+        for key in table.foreign_keys:
+            if key.column.table.name == Blob.__tablename__ and table.name != BlobChunk.__tablename__:
+                there = exists().where(key.parent == Blob.sha256)
+                found = there if found is None else found | there
+    assert found is not None
+    return found

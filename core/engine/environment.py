@@ -1,0 +1,64 @@
+"""What a run runs on: what decides whether a resume gives the same bits."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import torch
+
+from core.errors import TrainingFailed
+
+_WORDS = {
+    "torch": "torch",
+    "threads": "threads",
+    "cpu_capability": "CPU capability",
+    "device": "device",
+    "platform": "platform",
+}
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of a spec, `auto` being the GPU when there is one; TrainingFailed when a GPU asked for is missing."""
+    has_gpu = wanted != "cpu" and torch.cuda.is_available()
+    if wanted == "cuda" and not has_gpu:
+        raise TrainingFailed(
+            "received device cuda, expected one that this worker has: it has no GPU",
+            code="device_unavailable",
+            pointer="/training/device",
+            hint="set device to auto or cpu",
+        )
+    return torch.device("cuda" if has_gpu else "cpu")
+
+
+def set_up(device: torch.device, threads: int) -> None:
+    """Makes this process compute with `threads` threads, and on a GPU by deterministic algorithms alone.
+
+    The CPU's algorithms for these layers are deterministic as they are; the switch would only slow them.
+    """
+    torch.set_num_threads(threads)
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def describe(device: torch.device, threads: int) -> dict[str, Any]:
+    """JSON-safe facts that stand in every state file."""
+    return {
+        "torch": torch.__version__,
+        "threads": threads,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "device": device.type if device.type == "cpu" else torch.cuda.get_device_name(device),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What has changed, in words; empty when a resume gives the same bits."""
+    changed = [
+        f"{word} was {before.get(name)} and is {now[name]}"
+        for name, word in _WORDS.items()
+        if before.get(name) != now[name]
+    ]
+    if now["device"] != "cpu":
+        changed.append("a GPU adds in no fixed order")
+    return changed

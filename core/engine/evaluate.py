@@ -1,0 +1,51 @@
+"""Loss and metrics of a part of the data with the network as it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from core.data.preparation import Preparation
+from core.engine.losses import Loss
+from core.engine.metrics import classification_metrics, regression_metrics
+from core.engine.outputs import forward, numbers, probabilities
+from core.engine.rows import Rows
+from core.spec.job import JobSpec
+
+
+class Evaluator:
+    """Figures of a part as `<split>.<metric>`; numbers are compared in the target's own unit."""
+
+    def __init__(self, spec: JobSpec, loss: Loss, preparation: Preparation, names: Iterable[str], chunk: int) -> None:
+        self._spec = spec
+        self._loss = loss
+        self._preparation = preparation
+        self._names = tuple(names)
+        self._chunk = chunk
+
+    def __call__(self, network: nn.Module, rows: Rows, split: str) -> dict[str, float]:
+        """The loss, as trained but without penalties, and every metric of the run."""
+        outputs = forward(network, rows.x, self._chunk)
+        with torch.inference_mode():
+            each = self._loss.each(outputs, rows.target).double()
+            weight = torch.ones_like(each) if rows.loss_weight is None else rows.loss_weight.double()
+            total = float(weight.sum())
+            values = {"loss": float((each * weight).sum()) / total if total else math.nan}
+        if self._spec.task == "classification":
+            values |= classification_metrics(self._names, rows.y, probabilities(outputs), rows.weight)
+        else:
+            predicted = self._in_unit(numbers(outputs, self._spec.loss))
+            values |= regression_metrics(self._names, self._in_unit(rows.y.astype(np.float64)), predicted, rows.weight)
+        return {f"{split}.{name}": value for name, value in values.items()}
+
+    def _in_unit(self, values: NDArray[Any]) -> NDArray[Any]:
+        """(N, T); a reconstruction stays in the network's scale, all its values in one row."""
+        if self._spec.task == "reconstruction":
+            return values.reshape(len(values), -1)
+        return self._preparation.unscale_target(values)

@@ -1,0 +1,72 @@
+"""Which of a run's states become files, and when.
+
+A state that the next epoch would replace within a blink is held in memory instead: small jobs end epochs in
+milliseconds. What is written in the end (the last state and the best) does not depend on the clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from core.engine.checkpoint import Snapshot, write_snapshot
+from core.events import Checkpoint
+from core.spec.training import CheckpointsSpec
+
+_LEAST_INTERVAL_S = 0.25
+# writing takes a tenth of the time at most
+_INTERVAL_PER_WRITE = 10.0
+
+
+class Keeper:
+    """Writes snapshots into `folder`, in the order of their steps."""
+
+    def __init__(self, folder: Path, spec: CheckpointsSpec, written_step: int | None = None) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._held: Snapshot | None = None
+        self._held_best: Snapshot | None = None
+        self._written_step = written_step
+        self._last_write = time.monotonic()
+        self._interval_s = _LEAST_INTERVAL_S
+
+    @property
+    def seconds_since_write(self) -> float:
+        return time.monotonic() - self._last_write
+
+    def epoch_ended(self, snapshot: Snapshot) -> Iterator[Checkpoint]:
+        """Writes the epoch's state when it is due, else holds a copy."""
+        is_asked = snapshot.epoch % self._spec.every_epochs == 0
+        # with several kept, each of them counts and none is superseded
+        is_due = self._spec.keep_last > 1 or self.seconds_since_write >= self._interval_s
+        if is_asked and is_due:
+            yield from self.write(snapshot)
+            return
+        self._held = snapshot.frozen()
+        if snapshot.is_best:
+            self._held_best = self._held
+
+    def write(self, snapshot: Snapshot) -> Iterator[Checkpoint]:
+        """Writes a state at once, and before it the best one if that was only held."""
+        held, best = self._held, self._held_best
+        self._held = self._held_best = None
+        if held is not None and held.step == snapshot.step:
+            # the same state, and it knows whether it is the best
+            snapshot = held
+        if best is not None and best.step < snapshot.step and not snapshot.is_best:
+            yield self._write(best)
+        if snapshot.step != self._written_step:
+            yield self._write(snapshot)
+
+    def flush(self) -> Iterator[Checkpoint]:
+        """Writes what is only held."""
+        if self._held is not None:
+            yield from self.write(self._held)
+
+    def _write(self, snapshot: Snapshot) -> Checkpoint:
+        began = time.monotonic()
+        checkpoint = write_snapshot(snapshot, self._folder)
+        self._written_step, self._last_write = snapshot.step, time.monotonic()
+        self._interval_s = max(_LEAST_INTERVAL_S, _INTERVAL_PER_WRITE * (self._last_write - began))
+        return checkpoint

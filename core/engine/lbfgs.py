@@ -1,0 +1,74 @@
+"""L-BFGS: `torch.optim.LBFGS` on the flat buffer, with a state that can be written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.engine.flat import FlatParameters
+from core.spec import optimizers as spec
+
+# written at the start of every iteration before it is read
+_SCRATCH = "al"
+
+
+class LBFGS:
+    """Several evaluations a step; remembers the last gradients."""
+
+    def __init__(self, optimizer: spec.LBFGS, flat: FlatParameters) -> None:
+        self._parameter = nn.Parameter(flat.values)
+        self._parameter.grad = flat.gradients
+        self._inner = torch.optim.LBFGS(
+            [self._parameter],
+            lr=optimizer.lr,
+            max_iter=optimizer.max_iter,
+            history_size=optimizer.history_size,
+            line_search_fn=None if optimizer.line_search == "none" else optimizer.line_search,
+        )
+
+    def step(self, evaluate: Callable[[], tuple[Tensor, Tensor]], lr: float, k: int) -> Tensor:  # noqa: ARG002 - it counts by itself
+        first: list[Tensor] = []
+
+        def closure() -> float:
+            objective, outputs = evaluate()
+            if not first:
+                first.append(outputs)
+            return float(objective)
+
+        self._inner.param_groups[0]["lr"] = lr
+        self._inner.step(closure)  # type: ignore[no-untyped-call]  # torch has no type for it
+        return first[0]
+
+    def tensors(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for name, value in self._state().items():
+            if isinstance(value, Tensor):
+                found[name] = value
+            elif isinstance(value, list) and name != _SCRATCH:
+                found.update({f"{name}.{index}": item for index, item in enumerate(value) if isinstance(item, Tensor)})
+        return found
+
+    def numbers(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in self._state().items():
+            if isinstance(value, list) and name != _SCRATCH:
+                found[name] = [None if isinstance(item, Tensor) else item for item in value]
+            elif not isinstance(value, (Tensor, list)):
+                found[name] = value
+        return found
+
+    def load(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        state = self._state()
+        state.clear()
+        for name, value in numbers.items():
+            state[name] = value
+            if isinstance(value, list):
+                state[name] = [tensors.get(f"{name}.{index}", item) for index, item in enumerate(value)]
+        state.update({name: tensor for name, tensor in tensors.items() if "." not in name})
+
+    def _state(self) -> dict[str, Any]:
+        state: dict[str, Any] = self._inner.state[self._parameter]
+        return state

@@ -1,0 +1,159 @@
+"""What training makes small: for each name in `core.spec.losses` the loss of every row, and its mean over a batch.
+
+Legend: N rows, C classes, T targets; `z` the network's outputs, (N, C), (N, 1) for two classes, (N, T) or (N, *shape).
+A row's loss is the mean over its targets, so that a sum is a sum over rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from core.spec import losses as spec
+
+Each = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """`encode` makes the target that the others take out of the data's y, once for all rows."""
+
+    encode: Callable[[Tensor], Tensor]
+    each: Each
+    """(z, target) -> (N,), every row's loss."""
+    mean: Each
+    """(z, target) -> (), the plain mean: the fast way when no row has a weight."""
+    reduction: str
+
+    def __call__(self, z: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        """The loss of a batch: sum(w l)/sum(w), or sum(w l) when the reduction is the sum."""
+        if weight is None:
+            return self.mean(z, target) if self.reduction == "mean" else self.each(z, target).sum()
+        total = (self.each(z, target) * weight).sum()
+        # a batch whose weights are all zero teaches nothing, and is no 0/0
+        return total / weight.sum().clamp_min(1e-30) if self.reduction == "mean" else total
+
+
+def build_loss(loss: spec.Loss, task: str, num_outputs: int, num_classes: int, precision: torch.dtype) -> Loss:
+    """The loss of a resolved spec for a network of `num_outputs` outputs (C or 1 in classification)."""
+    if task != "classification":
+        each = _numbers(loss)
+        return Loss(lambda y: y.to(precision), each, lambda z, t: each(z, t).mean(), loss.reduction)
+    smoothing = loss.label_smoothing
+    if num_outputs == 1:
+        signed = isinstance(loss, spec.Hinge)
+        each = _two_classes(loss)
+
+        def encode(y: Tensor) -> Tensor:
+            positive = y.to(precision).unsqueeze(1)
+            return 2 * positive - 1 if signed else positive * (1 - smoothing) + smoothing / 2
+
+        if isinstance(loss, (spec.BCE, spec.CrossEntropy)):
+            return Loss(encode, each, functional.binary_cross_entropy_with_logits, loss.reduction)
+        return Loss(encode, each, lambda z, t: each(z, t).mean(), loss.reduction)
+    if isinstance(loss, (spec.CrossEntropy, spec.Hinge)):
+        each = _class_index(loss)
+        return Loss(lambda y: y, each, _class_index(loss, "mean"), loss.reduction)
+    each = _class_shares(loss)
+
+    def shares(y: Tensor) -> Tensor:
+        return functional.one_hot(y, num_classes).to(precision) * (1 - smoothing) + smoothing / num_classes
+
+    return Loss(shares, each, lambda z, t: each(z, t).mean(), loss.reduction)
+
+
+def class_weights(loss: spec.Loss, counts: list[float], names: list[str]) -> list[float] | None:
+    """The weight of each class, None when all count alike; `counts` are the training rows (or weights) of each."""
+    wanted = loss.class_weight
+    if wanted is None:
+        return None
+    if wanted == "balanced":
+        total = sum(counts)
+        return [total / (len(counts) * count) if count else 0.0 for count in counts]
+    if isinstance(wanted, dict):
+        return [wanted.get(name, 1.0) for name in names]
+    assert isinstance(wanted, tuple)
+    return list(wanted)
+
+
+def _per_row(values: Tensor) -> Tensor:
+    return values if values.ndim == 1 else values.flatten(1).mean(1)
+
+
+def _numbers(loss: spec.Loss) -> Each:
+    """Losses between numbers; e = z - y."""
+    match loss:
+        case spec.MSE():
+            return lambda z, y: _per_row((z - y).square())
+        case spec.MAE():
+            return lambda z, y: _per_row((z - y).abs())
+        case spec.Huber():
+            return lambda z, y: _per_row(functional.huber_loss(z, y, reduction="none", delta=loss.delta))
+        case spec.LogCosh():
+            return lambda z, y: _per_row(_log_cosh(z - y))
+        case spec.Poisson():
+            return lambda z, y: _per_row(z.exp() - y * z)
+        case spec.Quantile():
+            return lambda z, y: _per_row(torch.maximum(loss.q * (y - z), (loss.q - 1) * (y - z)))
+        case _:
+            raise AssertionError(f"{loss.type} is no loss between numbers")
+
+
+def _log_cosh(e: Tensor) -> Tensor:
+    """|e| + log(1 + exp(-2|e|)) - log 2, which does not overflow."""
+    return e.abs() + functional.softplus(-2 * e.abs()) - math.log(2)
+
+
+def _two_classes(loss: spec.Loss) -> Each:
+    """One logit z; y is 1 for the second class, -1 or 0 for the first."""
+    match loss:
+        case spec.BCE() | spec.CrossEntropy():
+            return lambda z, y: functional.binary_cross_entropy_with_logits(z, y, reduction="none").squeeze(1)
+        case spec.Hinge():
+            return lambda z, y: (1 - y * z).clamp_min(0).squeeze(1)
+        case spec.MSE():
+            return lambda z, y: (torch.sigmoid(z) - y).square().squeeze(1)
+        case spec.Focal():
+            return lambda z, y: _binary_focal(z, y, loss.gamma).squeeze(1)
+        case _:
+            raise AssertionError(f"{loss.type} is no loss between classes")
+
+
+def _binary_focal(z: Tensor, y: Tensor, gamma: float) -> Tensor:
+    positive = torch.sigmoid(-z) ** gamma * functional.softplus(-z)
+    negative = torch.sigmoid(z) ** gamma * functional.softplus(z)
+    return y * positive + (1 - y) * negative
+
+
+def _class_index(loss: spec.CrossEntropy | spec.Hinge, reduction: str = "none") -> Each:
+    """Losses that take the index of the class."""
+    if isinstance(loss, spec.CrossEntropy):
+        smoothing = loss.label_smoothing
+        return lambda z, y: functional.cross_entropy(z, y, reduction=reduction, label_smoothing=smoothing)
+
+    def crammer_singer(z: Tensor, y: Tensor) -> Tensor:
+        right = z.gather(1, y.unsqueeze(1))
+        others = z.scatter(1, y.unsqueeze(1), -math.inf).amax(1, keepdim=True)
+        margin = (1 + others - right).clamp_min(0).squeeze(1)
+        return margin.mean() if reduction == "mean" else margin
+
+    return crammer_singer
+
+
+def _class_shares(loss: spec.Loss) -> Each:
+    """Losses that take the share of each class, (N, C), one-hot or smoothed."""
+    if isinstance(loss, spec.MSE):
+        return lambda z, y: (functional.softmax(z, 1) - y).square().mean(1)
+    assert isinstance(loss, spec.Focal), f"{loss.type} is no loss between classes"
+    gamma = loss.gamma
+
+    def focal(z: Tensor, y: Tensor) -> Tensor:
+        log_p = functional.log_softmax(z, 1)
+        return -(y * (1 - log_p.exp()).clamp_min(0) ** gamma * log_p).sum(1)
+
+    return focal

@@ -1,0 +1,154 @@
+"""The rows of a run as tensors: gathered in the epoch's order a window at a time, then sliced into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.data.prepare import Prepared
+from core.engine.losses import Loss, class_weights
+from core.spec.job import JobSpec
+
+Batch = tuple[Tensor, Tensor, Tensor | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One part of the data. x (N, *shape); target as the loss takes it; `loss_weight` is event times class weight."""
+
+    x: Tensor
+    target: Tensor
+    loss_weight: Tensor | None
+    y: NDArray[Any]
+    """(N,) class index, or (N, T) numbers in the network's scale: what metrics compare with."""
+    weight: NDArray[np.float64] | None
+    """(N,) event weights, which alone count in metrics."""
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, order: Tensor | None, first: int, last: int) -> Batch:
+        """Rows `first` to `last` of the order (None: as they stand)."""
+        where: Any = slice(first, last) if order is None else order[first:last]
+        weight = None if self.loss_weight is None else self.loss_weight[where]
+        return self.x[where], self.target[where], weight
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Some dozen steps of an epoch whose rows are gathered at once and whose figures are summed at once."""
+
+    first_step: int
+    last_step: int
+    edges: tuple[int, ...]
+    """Row numbers (in the epoch's order) where its batches begin, and where the last one ends."""
+
+    def take(self, rows: Rows, order: Tensor | None) -> Batch:
+        """All its rows, gathered."""
+        return rows.take(order, self.edges[0], self.edges[-1])
+
+    def batches(self, taken: Batch, first_step: int) -> list[Batch]:
+        """The batches of its rows from the step `first_step` of the epoch on."""
+        x, target, weight = taken
+        sizes = [end - start for start, end in pairwise(self.edges)]
+        weights = (None,) * len(sizes) if weight is None else torch.split(weight, sizes)
+        batches = list(zip(torch.split(x, sizes), torch.split(target, sizes), weights, strict=True))
+        return batches[max(0, first_step - self.first_step) :]
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How an epoch falls into steps and windows: a pure function of sizes, so that a position is one number."""
+
+    edges: tuple[int, ...]
+    window_steps: int
+    every_steps: int | None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.edges) - 1
+
+    def windows(self, epoch: int, from_step: int) -> Iterator[Window]:
+        """The windows of an epoch (0 the first) from the one that holds `from_step`, a step within the epoch."""
+        step = 0
+        while step < self.steps_per_epoch:
+            end = self._window_end(epoch, step)
+            if end > from_step:
+                yield Window(step, end, self.edges[step : end + 1])
+            step = end
+
+    def _window_end(self, epoch: int, step: int) -> int:
+        end = min(step + self.window_steps, self.steps_per_epoch)
+        if self.every_steps is not None:
+            # a row is due there, and needs the sums up to it
+            done = epoch * self.steps_per_epoch + step
+            end = min(end, step + self.every_steps - done % self.every_steps)
+        return end
+
+
+def plan_batches(rows: int, batch_size: int, values_per_row: int, every_steps: int | None, needs_two: bool) -> Batching:
+    """Batches of `batch_size`, the last one smaller; windows of at most 64 steps and about 4 MB.
+
+    With batch norm a last batch of one row has no variance: its row joins the batch before.
+    """
+    edges = [*range(0, rows, batch_size), rows]
+    if needs_two and len(edges) > 2 and edges[-1] - edges[-2] == 1:
+        del edges[-2]
+    window_steps = max(1, min(64, 2**20 // max(1, batch_size * values_per_row)))
+    return Batching(tuple(edges), window_steps, every_steps)
+
+
+def split_rows(
+    prepared: Prepared, spec: JobSpec, loss: Loss, device: torch.device
+) -> tuple[Rows, Rows | None, Rows | None]:
+    """Training, validation and test rows on the device; None where a part is empty."""
+    per_class = _weights_of_classes(prepared, spec)
+
+    def part(index: NDArray[np.int64]) -> Rows | None:
+        if not len(index):
+            return None
+        x = torch.from_numpy(prepared.x[index])
+        event = None if prepared.weight is None else prepared.weight[index]
+        if prepared.y is None:
+            y: NDArray[Any] = x.numpy()
+            target = x
+        else:
+            y = prepared.y[index]
+            target = loss.encode(torch.from_numpy(y))
+        loss_weight = event
+        if per_class is not None:
+            loss_weight = per_class[y] if event is None else event * per_class[y]
+        return Rows(
+            x=x.to(device),
+            target=target.to(device),
+            loss_weight=None if loss_weight is None else torch.from_numpy(loss_weight).to(x.dtype).to(device),
+            y=y,
+            weight=None if event is None else event.astype(np.float64),
+        )
+
+    train = part(prepared.train)
+    assert train is not None, "a split without training rows is refused before"
+    return train, part(prepared.validation), part(prepared.test)
+
+
+def _weights_of_classes(prepared: Prepared, spec: JobSpec) -> NDArray[np.float64] | None:
+    """(C,) from the spec, `balanced` by the training rows' event weights."""
+    if spec.task != "classification" or prepared.y is None:
+        return None
+    names = [_as_key(value) for value in prepared.preparation.classes or ()]
+    weight = None if prepared.weight is None else prepared.weight[prepared.train]
+    counts = np.bincount(prepared.y[prepared.train], weights=weight, minlength=len(names))
+    weights = class_weights(spec.loss, counts.tolist(), names)
+    return None if weights is None else np.array(weights)
+
+
+def _as_key(value: bool | int | str) -> str:
+    """A class as a key of a JSON object."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

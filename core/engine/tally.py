@@ -1,0 +1,94 @@
+"""Running figures of an epoch's training steps. The sums are in double and added in a fixed order, window by window,
+so that a run that stopped in the middle comes to the same digits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.engine.losses import Loss
+from core.engine.rows import Batch
+
+_EMPTY = {"loss": 0.0, "weight": 0.0, "right": 0.0, "norm": 0.0, "steps": 0.0}
+
+
+class Tally:
+    """Sums since the epoch began and, for rows within an epoch, since the last row."""
+
+    def __init__(self, loss: Loss, *, is_classification: bool) -> None:
+        self._loss = loss
+        self._is_classification = is_classification
+        self._outputs: list[Tensor] = []
+        self._norms: list[Tensor] = []
+        self.epoch = dict(_EMPTY)
+        self.since_row = dict(_EMPTY)
+
+    def add(self, outputs: Tensor, gradient_norm: Tensor | None) -> None:
+        """Notes a step; costs nothing until the window closes."""
+        self._outputs.append(outputs)
+        if gradient_norm is not None:
+            self._norms.append(gradient_norm)
+
+    def close_window(self, window: Batch) -> float:
+        """Adds the window's figures to the sums and returns its loss, which is not finite when the run diverged."""
+        _, target, weight = window
+        with torch.inference_mode():
+            outputs = torch.cat(self._outputs)
+            each = self._loss.each(outputs, target).double()
+            w = torch.ones_like(each) if weight is None else weight.double()
+            sums = {"loss": float((each * w).sum()), "weight": float(w.sum()), "steps": float(len(self._norms))}
+            if self._is_classification:
+                sums["right"] = float((w * _is_right(outputs, target)).sum())
+            if self._norms:
+                sums["norm"] = float(torch.stack(self._norms).double().sum())
+        self._outputs.clear()
+        self._norms.clear()
+        for name, value in sums.items():
+            self.epoch[name] += value
+            self.since_row[name] += value
+        return sums["loss"]
+
+    def figures(self, sums: dict[str, float]) -> dict[str, float]:
+        """The values of a row: means over the rows and steps that the sums hold."""
+        weight = sums["weight"]
+        values = {"train.loss": sums["loss"] / weight if weight else 0.0}
+        if self._is_classification:
+            values["train.accuracy"] = sums["right"] / weight if weight else 0.0
+        if sums["steps"]:
+            values["train.grad_norm"] = sums["norm"] / sums["steps"]
+        return values
+
+    def end_row(self) -> dict[str, float]:
+        """The figures since the last row; the next begin here."""
+        values = self.figures(self.since_row)
+        self.since_row = dict(_EMPTY)
+        return values
+
+    def end_epoch(self) -> dict[str, float]:
+        """The epoch's figures; all sums begin anew."""
+        values = self.figures(self.epoch)
+        self.epoch, self.since_row = dict(_EMPTY), dict(_EMPTY)
+        return values
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Outputs and norms of the open window, when the run stands in the middle of one."""
+        found = {"outputs": torch.cat(self._outputs)} if self._outputs else {}
+        return found | ({"norms": torch.stack(self._norms)} if self._norms else {})
+
+    def numbers(self) -> dict[str, Any]:
+        return {"epoch": dict(self.epoch), "since_row": dict(self.since_row)}
+
+    def load(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        self._outputs = [tensors["outputs"]] if "outputs" in tensors else []
+        self._norms = list(tensors["norms"].unbind()) if "norms" in tensors else []
+        self.epoch, self.since_row = dict(numbers["epoch"]), dict(numbers["since_row"])
+
+
+def _is_right(outputs: Tensor, target: Tensor) -> Tensor:
+    """(N,) whether the class called is the target's, whatever form the loss takes it in."""
+    if outputs.shape[1] == 1:
+        return (outputs > 0).squeeze(1) == (target > 0.5).squeeze(1)
+    return outputs.argmax(1) == (target if target.ndim == 1 else target.argmax(1))

@@ -26,18 +26,21 @@ class Settings(BaseSettings):
     database_url: str = Field(alias="DATABASE_URL", description="SQLAlchemy URL, sqlite:/// or postgresql+psycopg://")
     redis_url: str = Field(alias="REDIS_URL", description="broker: redis://... or redis+socket:///path")
     data_dir: Path = Field(Path("netmill-data"), description="folder for caches, temporary files and folder storage")
-    mode: Literal["embedded", "server"] = "server"
+    mode: Literal["embedded", "server"] = Field("server", description="embedded: started by `netmill up`")
     storage: str = Field("database", description="where blobs stand: 'database', or 'file:///a/folder'")
 
-    host: str = "127.0.0.1"
-    port: int = 8000
+    host: str = Field("127.0.0.1", description="address that the API listens on")
+    port: int = Field(8000, description="port that the API listens on")
     public_url: str | None = None
     auth: Literal["off", "keys"] = Field("keys", description="'off' is allowed on loopback in embedded mode alone")
     admin_key: SecretStr | None = Field(None, description="the first admin key, nm_...")
 
+    worker_name: str | None = Field(
+        None, description="stable name of this worker; none: host name and first free number"
+    )
     slots: int = Field(1, description="runners at once in one worker", ge=1)
     threads: int = Field(0, description="OpenMP threads of a runner; 0: cores divided by slots", ge=0)
-    queue: str = "wake.cpu"
+    queue: str = Field("wake.cpu", description="queue that jobs go to, and that this worker takes them from")
     lease_s: float = Field(30.0, description="seconds a claim stands without a heartbeat")
     heartbeat_s: float = Field(5.0, description="seconds between heartbeats")
     poll_s: float = Field(3.0, description="seconds between looks at the database by a worker with a free slot")
@@ -48,13 +51,14 @@ class Settings(BaseSettings):
     flush_s: float = Field(0.5, description="seconds between writes of a run's events")
     max_crashes: int = Field(3, description="crashes with no new checkpoint between them before a job fails")
     drain_s: float = Field(25.0, description="seconds a shutdown waits for runners to write their checkpoint")
+    stop_s: float = Field(10.0, description="seconds a runner may take to obey a cancel or a pause before it is killed")
     checkpoint_every_s: float = Field(30.0, description="seconds between checkpoints inside a long epoch")
     runner_memory_bytes: int = Field(0, description="address space of a CPU runner; 0: no limit of ours", ge=0)
-    idempotency_ttl_s: float = 24 * 3600.0
-    predict_wait_s: float = 10.0
+    idempotency_ttl_s: float = Field(24 * 3600.0, description="seconds an idempotency key is remembered")
+    predict_wait_s: float = Field(10.0, description="seconds a request for a prediction waits before 503")
 
-    log_level: str = "INFO"
-    log_format: Literal["json", "console"] = "json"
+    log_level: str = Field("INFO", description="least level that is logged")
+    log_format: Literal["json", "console"] = Field("json", description="json: one object a line")
     limits: Limits = Field(default_factory=LimitSettings)
 
     @classmethod
@@ -67,5 +71,5 @@ class Settings(BaseSettings):
         return self.database_url.startswith("sqlite")
 
     def runner_threads(self) -> int:
-        """OpenMP threads that each runner gets; recorded in its checkpoints, for a resume is exact only with as many."""
+        """OpenMP threads each runner gets; recorded in its checkpoints, for a resume is exact only with as many."""
         return self.threads or max(1, (os.cpu_count() or 1) // self.slots)

@@ -1,0 +1,32 @@
+"""`python -m worker`: one worker, from the environment's settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from core.settings import Settings
+from worker import identity, logs
+from worker.forks import ForkServer
+
+
+def main() -> int:
+    """Runs until SIGTERM or Ctrl-C; 0 after a clean end."""
+    settings = Settings.from_env()
+    me = identity.take(settings.data_dir, settings.worker_name)
+    logs.set_up(settings.log_level, settings.log_format, worker=me.name)
+    # torch takes two seconds to import: begin before our own imports, which take half a second
+    forks = ForkServer(settings.runner_threads(), me.folder / "tmp")
+    forks.start()
+    from worker import app  # noqa: PLC0415  # see above
+
+    worker = app.Worker(settings, app.options_from(settings, me), forks)
+    return app.serve(worker, settings.redis_url)
+
+
+if __name__ == "__main__":
+    # threads of libraries may still wait for the broker; all that matters is committed
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

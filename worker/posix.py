@@ -1,0 +1,67 @@
+"""The few things that the standard library does not say about Linux processes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """From here on the kernel kills this process when its parent dies, however that dies.
+
+    The signal is bound to the parent's THREAD that made this process, so that thread must live as
+    long as the parent means to. A parent that was gone before the call ends this process at once.
+    """
+    if sys.platform == "linux":
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def set_name(name: str) -> None:
+    """What `ps` and `top` show for this process, at most 15 bytes."""
+    if sys.platform == "linux":
+        _prctl(_PR_SET_NAME, ctypes.create_string_buffer(name.encode()[:15]))
+
+
+def _prctl(option: int, argument: object) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, argument, 0, 0, 0)
+
+
+def close_all_but(keep: Collection[int]) -> None:
+    """Closes every file of this process except these; a forked child must not hold its siblings' pipes open."""
+    low = 0
+    for number in [*sorted(keep), os.sysconf("SC_OPEN_MAX")]:
+        os.closerange(low, number)
+        low = number + 1
+
+
+def boot_time() -> float:
+    """Seconds on a clock that never jumps and goes on while the machine sleeps; leases are judged by it."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
+def thread_names() -> list[str]:
+    """The name of every thread the kernel knows in this process, those that Python never saw among them."""
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        return ["main"]
+    return [(task / "comm").read_text().strip() for task in tasks.iterdir()]
+
+
+def kill_group(pid: int) -> None:
+    """SIGKILL for the process and the group it leads; one that is gone is no error."""
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue

@@ -1,0 +1,156 @@
+"""The process that trains: forked for one job, fed by a pipe, gone with it.
+
+It reads its order and then control lines (`{"stop": "pause" | "cancel" | "shutdown"}`), and writes the
+engine's events as JSON lines. It holds no credential and opens no connection. When the control pipe
+closes, its supervisor is gone: it removes its folder and kills its own group.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from core.data.builtin import make_builtin
+from core.engine.run import Run, train
+from core.errors import NetmillError, TrainingFailed
+from core.events import Event, Failed, Finished, Stopped, to_line
+from core.spec.dataset import DatasetSchema
+from core.spec.job import JobSpec
+from core.states import StopReason
+from worker import posix
+
+# A file that a run writes (a checkpoint, its log) is never larger; a full disk hurts all jobs.
+_FILE_BYTES = 64 * 1024**3
+_OPEN_FILES = 1024
+
+
+@dataclass(slots=True)
+class Stop:
+    """What the supervisor has asked for; read by the engine before each step."""
+
+    reason: StopReason | None = None
+
+    def __call__(self) -> StopReason | None:
+        return self.reason
+
+
+def main(control: int, events: int) -> int:
+    """Trains the one job that the first control line describes; 0 once its last event is written."""
+    posix.set_name("netmill-runner")
+    with os.fdopen(control, "rb") as orders, os.fdopen(events, "wb", buffering=0) as out:
+        order = json.loads(orders.readline())
+        workdir = Path(order["workdir"])
+        settle(workdir, order["memory_bytes"], order["threads"])
+        stop = Stop()
+        threading.Thread(target=_watch, args=(orders, stop, workdir), daemon=True).start()
+        for event in _events(order, workdir, stop):
+            _write(out, to_line(order["job"], event).encode() + b"\n")
+        # past the with block the watchdog would see its pipe closed under it
+        os._exit(0)
+
+
+def settle(workdir: Path, memory_bytes: int, threads: int) -> None:
+    """Limits, own temporary folder, threads, and first in line for the kernel when memory runs out."""
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _limit(resource.RLIMIT_FSIZE, _FILE_BYTES)
+    # a file too large is then an OSError with a message, not a death by signal
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    # CUDA reserves address space by the hundreds of GB, so there the limit cannot be used
+    if memory_bytes and not torch.cuda.is_available():
+        _limit(resource.RLIMIT_AS, memory_bytes)
+    with suppress(OSError):  # there is no such file but on Linux
+        Path("/proc/self/oom_score_adj").write_text("500")
+    workdir.mkdir(parents=True, exist_ok=True)
+    os.chdir(workdir)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(workdir)
+    torch.set_num_threads(threads)
+
+
+def _limit(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def _watch(orders: BinaryIO, stop: Stop, workdir: Path) -> None:
+    for line in orders:
+        stop.reason = StopReason(json.loads(line)["stop"])
+    shutil.rmtree(workdir, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _write(out: Any, line: bytes) -> None:
+    view = memoryview(line)
+    while view:
+        view = view[out.write(view) :]
+
+
+def _events(order: dict[str, Any], workdir: Path, stop: Stop) -> Iterator[Event]:
+    """The engine's events; whatever it raises becomes the last of them, so that a fault is told and not retried."""
+    try:
+        run = _run(order, workdir)
+        for event in train(run, stop):
+            yield event
+            if isinstance(event, Finished | Stopped | Failed):
+                return
+        yield _internal("the run ended without a last event")
+    except TrainingFailed as error:
+        yield Failed(error.code, error.detail, hint=error.hint, pointer=error.pointer, epoch=error.epoch)
+    except NetmillError as error:
+        yield Failed("data_error", error.detail, hint=error.hint, pointer="/data")
+    except MemoryError:
+        yield Failed(
+            "out_of_memory",
+            "the run needs more memory than a runner may use",
+            hint="use a smaller batch, a smaller network or fewer features",
+            pointer="/training/batch_size",
+        )
+    except Exception as error:  # noqa: BLE001  # the boundary of the process: the worker gets words, the log the trace
+        traceback.print_exc()
+        yield _internal(f"{type(error).__name__}: {error}")
+
+
+def _internal(detail: str) -> Failed:
+    return Failed(
+        "internal",
+        f"the run met a fault of the service: {detail}",
+        hint="this is not your spec's fault; report it with the job's id",
+    )
+
+
+def _run(order: dict[str, Any], workdir: Path) -> Run:
+    resume = order["resume"]
+    return Run(
+        spec=JobSpec.model_validate(order["spec"]),
+        schema=DatasetSchema.model_validate(order["schema"]),
+        data_path=_data_path(order["data"], workdir),
+        workdir=workdir,
+        resume=(Path(resume[0]), Path(resume[1])) if resume else None,
+        checkpoint_every_s=order["checkpoint_every_s"],
+        threads=order["threads"],
+    )
+
+
+def _data_path(data: dict[str, Any], workdir: Path) -> Path:
+    """The data file; a built-in set is made at its first use and kept for the next run."""
+    path = Path(data["path"])
+    if not path.exists() and data["builtin"]:
+        made = make_builtin(data["builtin"], data["parameters"], workdir / "builtin")
+        shutil.move(made.data_path, path.with_suffix(f".{os.getpid()}"))
+        path.with_suffix(f".{os.getpid()}").replace(path)
+    return path

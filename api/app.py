@@ -1,0 +1,156 @@
+"""The application: `create_app(settings)`. Nothing happens at import."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+from anyio import CapacityLimiter
+from fastapi import FastAPI, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api import errors, uploads
+from api.documents import VERSION, make_document
+from api.edge import Edge, is_loopback
+from api.idempotency import Replayed
+from api.parts import Parts
+from api.routes import checkpoints, datasets, health, history, jobs, keys, pictures, predictions, reference
+from api.telemetry import Telemetry
+from api.watcher import Ear, Watcher
+from core.db.session import make_engine, make_sessions, reading, transaction
+from core.queue import Queue
+from core.services import predictions as prediction_services
+from core.services import watch
+from core.services.keys import ensure_admin
+from core.settings import Settings
+from core.storage.choose import open_store
+
+ROUTERS = (datasets, jobs, history, checkpoints, predictions, pictures, reference, keys, health)
+DESCRIPTION = (
+    "Training as a service: post a network, an optimizer and a data set, poll the metrics, take the model away."
+)
+# Uploads are read by child processes that may take gigabytes; a picture keeps one core busy.
+UPLOADS_AT_ONCE = 2
+PICTURES_AT_ONCE = 1
+POOL_SIZE = 10
+
+
+class Refused(Exception):
+    """The settings would leave the service open; the message says what to set."""
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises Refused unless whoever reaches the server needs a key, or only this machine's user reaches it."""
+    if settings.auth == "off" and not (settings.mode == "embedded" and is_loopback(settings.host)):
+        raise Refused(
+            f"NETMILL_AUTH=off is allowed in embedded mode on loopback alone; this is {settings.mode} mode on "
+            f"{settings.host}. Set NETMILL_AUTH=keys and NETMILL_ADMIN_KEY."
+        )
+    if settings.auth == "keys" and settings.admin_key is None:
+        raise Refused("NETMILL_ADMIN_KEY is not set: without it nobody could use the service. `make env` makes one.")
+
+
+def make_parts(settings: Settings) -> Parts:
+    """What the routes work with, none of it connected yet."""
+    engine = make_engine(settings.database_url, pool_size=POOL_SIZE)
+    sessions = make_sessions(engine)
+    telemetry = Telemetry()
+
+    def look_at_jobs(ids: Collection[str]) -> Mapping[str, Any]:
+        with reading(sessions) as session:
+            return watch.heads(session, ids)
+
+    def look_at_questions(ids: Collection[str]) -> Mapping[str, Any]:
+        with reading(sessions) as session:
+            return prediction_services.statuses(session, ids)
+
+    return Parts(
+        auth=settings.auth,
+        limits=settings.limits,
+        queue_name=settings.queue,
+        idempotency_ttl_s=settings.idempotency_ttl_s,
+        predict_wait_s=settings.predict_wait_s,
+        uploads_dir=settings.data_dir / "uploads",
+        engine=engine,
+        sessions=sessions,
+        store=open_store(sessions, settings.storage),
+        queue=Queue(settings.redis_url, settings.queue),
+        telemetry=telemetry,
+        jobs=Watcher(look_at_jobs, telemetry),
+        questions=Watcher(look_at_questions, telemetry),
+        uploading=CapacityLimiter(UPLOADS_AT_ONCE),
+        drawing=CapacityLimiter(PICTURES_AT_ONCE),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
+    parts: Parts = app.state.parts
+    await run_in_threadpool(_prepare, settings, parts)
+    tasks = [asyncio.create_task(watcher.run()) for watcher in (parts.jobs, parts.questions)]
+
+    def heard(topic: str) -> None:
+        parts.jobs.hint(topic)
+        parts.questions.hint(topic)
+
+    ear = Ear(parts.queue.subscribe, heard)
+    try:
+        yield
+    finally:
+        release_waiters(app)
+        ear.close()
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await run_in_threadpool(parts.queue.close)
+        parts.engine.dispose()
+
+
+def _prepare(settings: Settings, parts: Parts) -> None:
+    uploads.clean(parts.uploads_dir)
+    if settings.admin_key is not None:
+        with transaction(parts.sessions) as session:
+            ensure_admin(session, settings.admin_key.get_secret_value())
+
+
+def release_waiters(app: FastAPI) -> None:
+    """Ends long polls and streams, so that a shutdown does not wait for them."""
+    app.state.parts.jobs.close()
+    app.state.parts.questions.close()
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; raises Refused for settings that would leave it open."""
+    check_settings(settings)
+    app = FastAPI(
+        title="Netmill",
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=partial(_lifespan, settings),
+        # a redirect would drop bodies and leave by a Host that the client made up
+        redirect_slashes=False,
+    )
+    app.state.parts = make_parts(settings)
+    errors.install(app)
+    app.add_exception_handler(Replayed, _replay)
+    for module in ROUTERS:
+        app.include_router(module.router)
+    app.add_middleware(Edge, telemetry=app.state.parts.telemetry, local_only=settings.auth == "off")
+    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]  # FastAPI's own way to extend the document
+    return app
+
+
+async def _replay(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Replayed)
+    return error.response
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        app.openapi_schema = make_document(app)
+    return app.openapi_schema

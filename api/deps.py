@@ -1,0 +1,130 @@
+"""What routes ask for. Order matters and is kept by construction: who asks, then the body, then the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Annotated, Literal
+
+import structlog
+from fastapi import Depends, Header, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from api import bodies
+from api.bodies import Body
+from api.idempotency import Once, once
+from api.parts import Parts
+from core.db.session import reading, transaction
+from core.errors import Unauthenticated
+from core.services import keys
+from core.services.principal import LOCAL, Principal
+
+AFTER_COMMIT = "netmill_after_commit"
+bearer = HTTPBearer(auto_error=False, description="a key, `nm_...`; embedded mode on loopback needs none")
+
+
+async def get_parts(request: Request) -> Parts:
+    """The process's parts."""
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+PartsDep = Annotated[Parts, Depends(get_parts)]
+
+
+def _authenticate(parts: Parts, token: str) -> Principal:
+    with reading(parts.sessions) as session:
+        return keys.authenticate(session, token)
+
+
+async def get_principal(
+    parts: PartsDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> Principal:
+    """Who asks; in a short transaction of its own, so that no connection is held while a body comes in."""
+    if parts.auth == "off":
+        return LOCAL
+    if credentials is None:
+        raise Unauthenticated("this call needs a key and none was sent")
+    return await run_in_threadpool(_authenticate, parts, credentials.credentials)
+
+
+Who = Annotated[Principal, Depends(get_principal)]
+
+
+def _with_scope(scope: Literal["read", "write", "admin"]) -> Callable[[Principal], Awaitable[Principal]]:
+    # async, so that what is bound here is seen by the request's log line: a thread has its own context
+    async def check(who: Who) -> Principal:
+        structlog.contextvars.bind_contextvars(project=who.project, key_id=who.key_id)
+        who.require(scope)
+        return who
+
+    return check
+
+
+Reader = Annotated[Principal, Depends(_with_scope("read"))]
+Writer = Annotated[Principal, Depends(_with_scope("write"))]
+Admin = Annotated[Principal, Depends(_with_scope("admin"))]
+
+
+async def get_body(request: Request, parts: PartsDep, who: Who) -> Body:
+    """A job spec or another small document; nothing is read of who has no key."""
+    del who
+    limits = parts.limits
+    return await bodies.read_json(request, limits, most_bytes=limits.spec_bytes, most_values=limits.spec_nodes)
+
+
+async def get_predict_body(request: Request, parts: PartsDep, who: Who) -> Body:
+    """A predict request, which may be longer than a spec and holds more values."""
+    del who
+    limits = parts.limits
+    # every value takes two bytes at least, so the bytes alone limit their number
+    return await bodies.read_json(
+        request, limits, most_bytes=limits.predict_bytes, most_values=limits.predict_bytes // 2
+    )
+
+
+JsonBody = Annotated[Body, Depends(get_body)]
+PredictBody = Annotated[Body, Depends(get_predict_body)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", description="the same key and request give the same answer for 24 h"),
+]
+
+
+async def get_once(
+    request: Request, parts: PartsDep, who: Who, body: JsonBody, key: IdempotencyKey = None
+) -> AsyncIterator[Once]:
+    """The right to answer this POST once."""
+    del key  # declared for the document; `once` reads and checks it
+    async with once(request, parts, who, body.raw) as right:
+        yield right
+
+
+OnceDep = Annotated[Once, Depends(get_once, scope="function")]
+
+
+def get_session(parts: PartsDep) -> Iterator[Session]:
+    """A transaction that is committed before the answer goes out; what `after_commit` was given runs then."""
+    with transaction(parts.sessions) as session:
+        yield session
+    for action in session.info.pop(AFTER_COMMIT, ()):
+        action()
+
+
+# scope="function": FastAPI would otherwise commit after the answer has gone out, and a failed commit would answer 201
+Transaction = Annotated[Session, Depends(get_session, scope="function")]
+
+
+def after_commit(session: Session, action: Callable[[], object]) -> None:
+    """Runs the action once the transaction stands, and not when it fails."""
+    session.info.setdefault(AFTER_COMMIT, []).append(action)
+
+
+Limit = Annotated[int, Query(ge=1, le=200, description="entries on one page")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before")]
+After = Annotated[int, Query(ge=0, le=2**53, description="`seq` after which to begin (exclusive)")]
+RowLimit = Annotated[int, Query(ge=1, le=1000, description="rows on one page")]
+Wait = Annotated[
+    float, Query(ge=0, le=60, allow_inf_nan=False, description="seconds to hold the request until something is new")
+]

@@ -1,0 +1,33 @@
+"""The way to `api.plots`, which is loaded when the first picture is asked for.
+
+Matplotlib takes half a second and 25 MB to import, which most API processes never need; it is not safe
+to draw from two threads, so one picture is drawn at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+_one_at_a_time = threading.Lock()
+Row = tuple[int, int, Mapping[str, float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """A job's history, ready to be drawn: rows of (epoch, step, values by name)."""
+
+    title: str
+    status: str
+    rows: Sequence[Row]
+    best_epoch: int | None = None
+
+
+def draw(kind: Literal["svg", "png"], curves: Curves) -> bytes:
+    """The picture; the same curves give the same bytes."""
+    with _one_at_a_time:
+        picture: bytes = importlib.import_module("api.plots").render(kind, curves)
+        return picture

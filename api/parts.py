@@ -1,0 +1,38 @@
+"""What one API process holds: made once by `api.app`, handed to the routes by `api.deps`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from anyio import CapacityLimiter
+from sqlalchemy import Engine
+
+from api.telemetry import Telemetry
+from api.watcher import Watcher
+from core.db.session import Sessions
+from core.queue import Queue
+from core.spec.limits import Limits
+from core.storage.store import BlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Plain values and the connections that routes work with."""
+
+    auth: Literal["off", "keys"]
+    limits: Limits
+    queue_name: str
+    idempotency_ttl_s: float
+    predict_wait_s: float
+    uploads_dir: Path
+    engine: Engine
+    sessions: Sessions
+    store: BlobStore
+    queue: Queue
+    telemetry: Telemetry
+    jobs: Watcher
+    questions: Watcher
+    uploading: CapacityLimiter
+    drawing: CapacityLimiter

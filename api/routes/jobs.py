@@ -1,0 +1,134 @@
+"""Jobs: plan, submit, read, steer, delete."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from sqlalchemy.orm import Session
+
+from api.conditional import answer, conditional_model, etag_of, matches, to_json
+from api.deps import Cursor, JsonBody, Limit, OnceDep, PartsDep, Reader, Transaction, Wait, Writer, after_commit
+from api.documents import EXAMPLE_SPEC, SPEC_REF, conditionals, posts, problems, reads
+from api.parts import Parts
+from api.schemas.common import Document
+from api.schemas.jobs import Continue, Job, JobPage
+from api.waiting import news, read_when
+from core.db.session import reading
+from core.services import jobs
+from core.services.job_view import JobView
+from core.services.principal import Principal
+from core.states import Status
+
+router = APIRouter(tags=["jobs"])
+JobId = Annotated[str, Path(min_length=1, max_length=100)]
+SPEC_BODY = reads(SPEC_REF, EXAMPLE_SPEC)
+PATCH = reads({"type": "object"}, {"optimizer": {"lr": 0.01}}, required=False)
+MORE = reads({"$ref": "#/components/schemas/Continue"}, {"epochs": 10})
+
+
+def wake(parts: Parts, session: Session, view: JobView) -> JobView:
+    """Tells the workers after the commit; a running one hears of a cancel or a pause sooner than it would look."""
+    if view.status == Status.QUEUED:
+        after_commit(session, partial(parts.queue.publish_wake, view.id))
+    after_commit(session, partial(parts.queue.notify, view.id))
+    return view
+
+
+@router.post("/v1/plan", response_model=Document, openapi_extra=SPEC_BODY, responses=posts())
+def plan_job(who: Reader, body: JsonBody, once: OnceDep, parts: PartsDep) -> Response:
+    """A dry run: the spec with every default, layers with their sizes, costs and warnings, or all errors at once."""
+    with reading(parts.sessions) as session:
+        plan = jobs.check(session, who, body.value(), parts.limits)
+    return once.answer_alone(parts.sessions, answer(Document(plan.to_json())))
+
+
+@router.post("/v1/jobs", status_code=201, response_model=Job, openapi_extra=SPEC_BODY, responses=posts())
+def submit_job(who: Writer, body: JsonBody, once: OnceDep, parts: PartsDep, session: Transaction) -> Response:
+    """Queues a job; all errors of its spec come back at once."""
+    view = wake(parts, session, jobs.submit(session, who, body.value(), parts.limits, queue=parts.queue_name))
+    return once.answer(session, answer(Job.of(view), status=201, headers={"Location": f"/v1/jobs/{view.id}"}))
+
+
+@router.get("/v1/jobs", response_model=JobPage, responses=conditionals())
+def list_jobs(
+    *,
+    request: Request,
+    who: Reader,
+    parts: PartsDep,
+    status: Status | None = None,
+    tag: Annotated[str | None, Query(max_length=500, description="`key` or `key=value`")] = None,
+    dataset: Annotated[str | None, Query(max_length=200, description="id or name")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """The project's jobs, newest first."""
+    filters = {"status": status, "tag": tag, "dataset": dataset}
+    with reading(parts.sessions) as session:
+        page = JobPage.of(jobs.list_jobs(session, who, **filters, limit=limit, cursor=cursor))
+    return conditional_model(request, page)
+
+
+def _read(parts: Parts, who: Principal, job_id: str) -> JobView:
+    with reading(parts.sessions) as session:
+        return jobs.get(session, who, job_id)
+
+
+@router.get("/v1/jobs/{job_id}", response_model=Job, responses=conditionals(404))
+async def read_job(request: Request, job_id: JobId, who: Reader, parts: PartsDep, wait: Wait = 0) -> Response:
+    """One job; with `wait`, at its next change of status or progress, at once when it is terminal."""
+    known = request.headers.get("if-none-match")
+    view = await read_when(
+        request,
+        read=partial(_read, parts, who, job_id),
+        settled=lambda v: not wait or v.terminal or bool(known and not matches(known, etag_of(to_json(Job.of(v))))),
+        wait=lambda v: news(parts.jobs, job_id, lambda head: head.version > v.version, wait),
+    )
+    return conditional_model(request, Job.of(view))
+
+
+@router.post("/v1/jobs/{job_id}/cancel", status_code=202, response_model=Job, responses=posts(404))
+def cancel_job(job_id: JobId, who: Writer, once: OnceDep, parts: PartsDep, session: Transaction) -> Response:
+    """Ends a job; a running one stops within a step or two and keeps its work in a checkpoint."""
+    return once.answer(session, answer(Job.of(wake(parts, session, jobs.cancel(session, who, job_id))), status=202))
+
+
+@router.post("/v1/jobs/{job_id}/pause", status_code=202, response_model=Job, responses=posts(404))
+def pause_job(job_id: JobId, who: Writer, once: OnceDep, parts: PartsDep, session: Transaction) -> Response:
+    """Stops a job so that nothing runs and nothing is held; it can go on bit for bit."""
+    return once.answer(session, answer(Job.of(wake(parts, session, jobs.pause(session, who, job_id))), status=202))
+
+
+@router.post("/v1/jobs/{job_id}/resume", status_code=202, response_model=Job, responses=posts(404))
+def resume_job(job_id: JobId, who: Writer, once: OnceDep, parts: PartsDep, session: Transaction) -> Response:
+    """Queues a paused job, which goes on where it stopped."""
+    return once.answer(session, answer(Job.of(wake(parts, session, jobs.resume(session, who, job_id))), status=202))
+
+
+@router.post(
+    "/v1/jobs/{job_id}/continue", status_code=202, response_model=Job, openapi_extra=MORE, responses=posts(404)
+)
+def continue_job(
+    *, job_id: JobId, who: Writer, body: JsonBody, once: OnceDep, parts: PartsDep, session: Transaction
+) -> Response:
+    """Trains a finished job further, from its last checkpoint, exactly."""
+    epochs = body.parse(Continue).epochs
+    view = wake(parts, session, jobs.continue_(session, who, job_id, epochs, parts.limits))
+    return once.answer(session, answer(Job.of(view), status=202))
+
+
+@router.post("/v1/jobs/{job_id}/clone", status_code=201, response_model=Job, openapi_extra=PATCH, responses=posts(404))
+def clone_job(
+    *, job_id: JobId, who: Writer, body: JsonBody, once: OnceDep, parts: PartsDep, session: Transaction
+) -> Response:
+    """A new job from an old one's spec, changed by a JSON merge patch (RFC 7396)."""
+    view = wake(parts, session, jobs.clone(session, who, job_id, body.value(), parts.limits))
+    return once.answer(session, answer(Job.of(view), status=201, headers={"Location": f"/v1/jobs/{view.id}"}))
+
+
+@router.delete("/v1/jobs/{job_id}", status_code=204, response_class=Response, responses=problems(404, 409))
+def delete_job(job_id: JobId, who: Writer, parts: PartsDep, session: Transaction) -> None:
+    """Removes a finished job with all that it stored."""
+    jobs.delete(session, parts.store, who, job_id)
+    after_commit(session, partial(parts.queue.notify, job_id))

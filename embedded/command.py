@@ -1,0 +1,57 @@
+"""`netmill up`, which the command line finds through the entry-point group `netmill.server`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from embedded.address import AddressUnusable
+from embedded.broker import BrokerMissing
+from embedded.database import MigrationFailed
+from embedded.lock import FolderInUse
+from embedded.service import Options, Refused, serve
+
+
+def up(
+    *,
+    data_dir: Annotated[
+        Path,
+        typer.Option(
+            envvar="NETMILL_DATA_DIR",
+            help="Folder that holds everything: database, broker, logs. One service at a time owns it.",
+        ),
+    ] = Path("netmill-data"),
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but loopback needs NETMILL_ADMIN_KEY.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port; 0 finds a free one and writes it to DATA_DIR/server.json.")
+    ] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Jobs that train at once.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what happens in JSON, one object a line.")] = False,
+    logs: Annotated[bool, typer.Option("--logs", help="Show the logs here instead of in DATA_DIR/logs.")] = False,
+) -> None:
+    """Run the whole service here: broker, database, API and worker."""
+    try:
+        serve(Options(data_dir, host, port, workers, echo=logs), os.environ, _say_json if as_json else _say)
+    except (AddressUnusable, BrokerMissing, FolderInUse, MigrationFailed, Refused, OSError) as error:
+        problem = {"error": {"code": "cannot_start", "detail": str(error)}}
+        print(json.dumps(problem) if as_json else f"cannot start: {error}", file=sys.stderr)  # noqa: T201  # the command line
+        raise typer.Exit(1) from error
+
+
+def _say(words: str, **_facts: object) -> None:
+    """A line on standard output, at once; a terminal that was closed must not end the service."""
+    with suppress(OSError):
+        print(words, flush=True)  # noqa: T201  # the command line
+
+
+def _say_json(words: str, **facts: object) -> None:
+    """The same for programs."""
+    _say(json.dumps({**facts, "detail": words}))

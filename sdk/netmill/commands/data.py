@@ -1,0 +1,170 @@
+"""Commands about data sets, plans, predictions and files to take away."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from netmill.commands.jobs import SpecFile
+from netmill.commands.shared import JobId, Session, command, read_spec
+from netmill.errors import NotFoundError
+from netmill.job import ExportFormat, Job
+from netmill.models import Dataset, Plan
+from netmill.rows import read_question
+from netmill.words import duration, size
+
+EXPORT_SUFFIX = {"safetensors": ".safetensors", "onnx": ".onnx", "torch_export": ".pt2"}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the app."""
+    for name, function in (
+        ("plan", plan),
+        ("upload", upload),
+        ("datasets", datasets),
+        ("predict", predict),
+        ("export", export),
+        ("download", download),
+        ("zoo", zoo),
+    ):
+        command(app, name)(function)
+
+
+def plan(session: Session, spec: SpecFile) -> None:
+    """Check a spec without training: every layer, size and time, or every fault."""
+    planned = session.client.plan(read_spec(spec))
+    if session.json:
+        session.emit(planned.model_dump(mode="json"))
+        return
+    session.table(["layer", "type", "output", "parameters"], plan_rows(planned))
+    facts = [f"{planned.parameters:,} parameters"]
+    if planned.memory_bytes is not None:
+        facts.append(f"about {size(planned.memory_bytes)} of memory")
+    if planned.time_estimate_s is not None:
+        facts.append(f"about {duration(planned.time_estimate_s)}")
+    session.say(", ".join(facts))
+    for warned in planned.warnings:
+        session.say(f"warning {warned.code}{f' at {warned.pointer}' if warned.pointer else ''}: {warned.detail}")
+
+
+def plan_rows(planned: Plan) -> list[list[Any]]:
+    """One row a layer: index, type, output shape, parameters."""
+    return [
+        [layer.index, layer.type, " x ".join(map(str, layer.output_shape)), f"{layer.parameters:,}"]
+        for layer in planned.layers
+    ]
+
+
+def upload(
+    session: Session,
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="csv, parquet, npz, npy.")],
+    name: Annotated[str | None, typer.Option(help="Name of the data set; else the file's.")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="csv, parquet, npz or npy; else by the name.")] = None,
+) -> None:
+    """Store a file as a data set."""
+    columns = (TextColumn("upload"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=session.err, transient=True, disable=session.json) as bar:
+        task = bar.add_task("", total=file.stat().st_size)
+        stored = session.client.upload(
+            file, name=name, format=format_, on_bytes=lambda sent, total: bar.update(task, completed=sent, total=total)
+        )
+    if session.json:
+        session.emit(stored.model_dump(mode="json"))
+        return
+    session.out.print(stored.id, highlight=False)
+    session.say(f"{stored.name}: {stored.rows} rows, {_columns(stored)}")
+
+
+def datasets(session: Session) -> None:
+    """List data sets, the built-in ones too."""
+    found = list(session.client.datasets())
+    if session.json:
+        session.emit([one.model_dump(mode="json") for one in found])
+        return
+    rows = [[one.id, one.name, one.rows, _columns(one), "built in" if one.builtin else ""] for one in found]
+    session.table(["id", "name", "rows", "columns", ""], rows)
+
+
+def predict(
+    session: Session,
+    job_id: JobId,
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="csv, json or jsonl rows.")],
+    output: Annotated[str, typer.Option(help="prediction, probability, encoding, reconstruction, …")] = "prediction",
+    checkpoint: Annotated[str, typer.Option(help="best, last or an id.")] = "best",
+) -> None:
+    """Ask a trained model about the rows of a file; one answer a line."""
+    job = session.client.job(job_id)
+    question = read_question(file, _column_types(session, job))
+    answer = job.predict(question.rows, inputs=question.inputs, output=output, checkpoint=checkpoint)
+    if session.json:
+        session.emit(answer.model_dump(mode="json"))
+        return
+    for value in answer.data:
+        session.out.print(
+            value if isinstance(value, str) else json.dumps(value), markup=False, highlight=False, soft_wrap=True
+        )
+
+
+def export(
+    session: Session,
+    job_id: JobId,
+    format_: Annotated[str, typer.Option("--format", help="safetensors, onnx or torch_export.")] = "safetensors",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; else by the job's id.")] = None,
+) -> None:
+    """Write a model, its preprocessing and spec inside, to a file."""
+    if format_ not in EXPORT_SUFFIX:
+        raise ValueError(f"--format is one of {', '.join(EXPORT_SUFFIX)}, not {format_!r}")
+    target = out or Path(f"{job_id}{EXPORT_SUFFIX[format_]}")
+    _written(session, session.client.job(job_id).export(target, cast("ExportFormat", format_)))
+
+
+def download(
+    session: Session,
+    job_id: JobId,
+    checkpoint: Annotated[str, typer.Option(help="best, last or an id.")] = "best",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; else by the job's id.")] = None,
+) -> None:
+    """Write a checkpoint's weights to a safetensors file, its sha256 checked."""
+    target = out or Path(f"{job_id}-{checkpoint}.safetensors")
+    _written(session, session.client.job(job_id).download(target, checkpoint))
+
+
+def zoo(
+    session: Session, name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this one's spec.")] = None
+) -> None:
+    """List ready specs, or print one to be trained: netmill zoo NAME | netmill train -."""
+    if name:
+        session.emit(session.client.zoo_spec(name))
+        return
+    found = session.client.zoo()
+    if session.json:
+        session.emit(found)
+        return
+    session.table(["name", "title"], [[one.get("name"), one.get("title", "")] for one in found])
+
+
+def _written(session: Session, path: Path) -> None:
+    if session.json:
+        session.emit({"path": str(path), "bytes": path.stat().st_size})
+    else:
+        session.out.print(str(path), highlight=False, soft_wrap=True)
+
+
+def _columns(dataset: Dataset) -> str:
+    if dataset.columns:
+        return f"{len(dataset.columns)} columns"
+    return ", ".join(f"{array.get('name')} {array.get('shape')}" for array in dataset.arrays)
+
+
+def _column_types(session: Session, job: Job) -> dict[str, str]:
+    """Types of the columns that the job was trained on; none when the data set is gone by now."""
+    name = (job.spec.get("data") or {}).get("dataset")
+    try:
+        dataset = session.client.dataset(name) if name else None
+    except NotFoundError:
+        return {}
+    return {column["name"]: column["type"] for column in dataset.columns} if dataset else {}

@@ -1,0 +1,3 @@
+"""Which release of the package this is."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,211 @@
+"""The command line: answers, JSON, exit codes, words."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from netmill import cli
+from tests.sdk.conftest import Reply, Script, Seen, job_body, problem
+
+DONE = job_body(
+    status="succeeded", terminal=True, started_at="2026-11-23T16:00:01Z", finished_at="2026-11-23T16:00:13Z",
+    result={"metrics": {"test.accuracy": 0.97123}, "best_checkpoint": "ckpt_1"},
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide and without colours, whatever the terminal of the tests."""
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    path = tmp_path / "spec.json"
+    path.write_text('{"data": {"dataset": "digits"}, "network": {"family": "perceptron"}}')
+    return str(path)
+
+
+def netmill(script: Script | None, *arguments: str, stdin: str | None = None) -> Result:
+    """One call of the command line in this process."""
+    where = ["--url", script.url] if script else []
+    return CliRunner().invoke(cli.build(), [*where, *arguments], input=stdin)
+
+
+def test_train_prints_the_id_alone_on_standard_output(script: Script, spec: str) -> None:
+    script.play(Reply(201, job_body()))
+    done = netmill(script, "train", spec)
+    assert (done.exit_code, done.stdout) == (0, "job_1\n")
+    assert "netmill logs job_1 --follow" in done.stderr
+
+
+def test_train_reads_standard_input(script: Script) -> None:
+    script.play(Reply(201, job_body()))
+    done = netmill(script, "train", "-", "--json", stdin='{"network": {}}')
+    assert json.loads(done.stdout)["id"] == "job_1"
+    assert json.loads(script.seen[0].body) == {"network": {}}
+
+
+@pytest.mark.parametrize(("status", "code"), [("succeeded", 0), ("failed", 1), ("cancelled", 1)])
+def test_train_follow_tells_the_outcome_by_its_exit_code(script: Script, spec: str, status: str, code: int) -> None:
+    error = {"code": "diverged", "detail": "loss is inf", "pointer": "/optimizer/lr", "hint": "lower it"}
+    over = DONE | {"status": status, "error": error if status == "failed" else None}
+
+    def answer(seen: Seen) -> Reply:
+        if "/events" in seen.path:
+            return Reply(200, {"data": [], "next_after": 0, "terminal": True})
+        return Reply(201 if seen.method == "POST" else 200, job_body() if seen.method == "POST" else over)
+
+    script.route(answer)
+    done = netmill(script, "train", spec, "--follow")
+    assert done.exit_code == code
+    assert re.search(rf"status\s+{status}", done.stdout)
+    assert ("diverged: loss is inf" in done.stdout) is (status == "failed")
+    assert re.search(r"test\.accuracy\s+0\.9712", done.stdout)
+
+
+def test_faults_are_printed_with_their_pointers(script: Script, spec: str) -> None:
+    faults = [{"pointer": "/optimizer/lr", "code": "x", "detail": "received [-1], expected above 0"}]
+    script.play(Reply(422, problem(422, "invalid", errors=faults)))
+    done = netmill(script, "train", spec)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "error: d invalid [422 invalid]\n  /optimizer/lr: received [-1], expected above 0\n"
+    as_json = netmill(script, "train", spec, "--json")
+    assert json.loads(as_json.stderr)["error"]["errors"] == faults
+
+
+def test_an_unreachable_service_has_its_own_exit_code() -> None:
+    done = CliRunner().invoke(cli.build(), ["jobs", "--url", "http://127.0.0.1:9"], env={"NETMILL_URL": ""})
+    assert done.exit_code == 3
+    assert "netmill up" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"x"'])
+def test_a_file_that_is_no_spec_is_refused_here(script: Script, tmp_path: Path, text: str) -> None:
+    (tmp_path / "bad.json").write_text(text)
+    done = netmill(script, "train", str(tmp_path / "bad.json"))
+    assert done.exit_code == 1
+    assert "bad.json" in done.stderr
+    assert script.seen == []
+
+
+def test_a_missing_file_is_said(script: Script) -> None:
+    assert "nowhere.json" in netmill(script, "train", "nowhere.json").stderr
+
+
+def test_jobs_and_job_for_people_and_programs(script: Script) -> None:
+    script.route(lambda seen: Reply(200, DONE if "job_1" in seen.path else {"data": [DONE], "next_cursor": None}))
+    people = netmill(script, "jobs", "--status", "succeeded", "--tag", "a=b", "--limit", "7")
+    assert re.search(r"job_1\s+digits\s+succeeded\s+0/20", people.stdout)
+    assert script.seen[0].path == "/v1/jobs?status=succeeded&tag=a%3Db&limit=7"
+    assert json.loads(netmill(script, "jobs", "--json").stdout)[0]["id"] == "job_1"
+    one = netmill(script, "job", "job_1")
+    assert re.search(r"took\s+12 s", one.stdout)
+    assert json.loads(netmill(script, "job", "job_1", "--json").stdout)["result"]["best_checkpoint"] == "ckpt_1"
+
+
+@pytest.mark.parametrize("act", ["cancel", "pause", "resume"])
+def test_controls(script: Script, act: str) -> None:
+    script.play(Reply(200, job_body()), Reply(202, job_body()))
+    assert netmill(script, act, "job_1").exit_code == 0
+    assert [(seen.method, seen.path) for seen in script.seen] == [
+        ("GET", "/v1/jobs/job_1"),
+        ("POST", f"/v1/jobs/job_1/{act}"),
+    ]
+
+
+def test_logs_are_one_line_an_event(script: Script) -> None:
+    time = "2026-11-23T16:00:00Z"
+    data: list[dict[str, Any]] = [
+        {"seq": 1, "type": "status", "time": time, "data": {"status": "running"}},
+        {"seq": 2, "type": "metrics", "time": time, "data": {"epoch": 1, "values": {"train.loss": 0.25}}},
+        {"seq": 3, "type": "warning", "time": time, "data": {"code": "c", "pointer": "/p", "detail": "[d]"}},
+        {"seq": 4, "type": "log", "time": time, "data": {"message": "hello"}},
+    ]
+    page = {"data": data, "next_after": 4, "terminal": True}
+    script.route(lambda seen: Reply(200, page if "/events" in seen.path else DONE))
+    lines = netmill(script, "logs", "job_1", "--follow").stdout.splitlines()
+    assert [line.split("  ", 1)[1].rstrip() for line in lines] == [
+        "status      status running",
+        "metrics     epoch 1  train.loss 0.25",
+        "warning     warning c at /p: [d]",
+        "log         hello",
+    ]
+    as_json = netmill(script, "logs", "job_1", "--json").stdout.splitlines()
+    assert [json.loads(line)["seq"] for line in as_json] == [1, 2, 3, 4]
+
+
+def test_predict_reads_rows_by_the_training_datas_types(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("code,x\n007,1\n")
+
+    def answer(seen: Seen) -> Reply:
+        if seen.path.startswith("/v1/datasets/"):
+            return Reply(200, {"id": "ds_1", "columns": [{"name": "code", "type": "string"}]})
+        if seen.method == "POST":
+            return Reply(200, {"checkpoint": "c", "output": "prediction", "classes": None, "data": ["yes"]})
+        return Reply(200, DONE)
+
+    script.route(answer)
+    assert netmill(script, "predict", "job_1", str(tmp_path / "rows.csv")).stdout == "yes\n"
+    assert json.loads(script.seen[-1].body)["rows"] == [{"code": "007", "x": 1}]
+
+
+def test_export_writes_the_file(script: Script, tmp_path: Path) -> None:
+    script.route(lambda seen: Reply(200, b"model" if "export" in seen.path else DONE))
+    target = tmp_path / "m.onnx"
+    done = netmill(script, "export", "job_1", "--format", "onnx", "--out", str(target))
+    assert (done.exit_code, done.stdout.strip()) == (0, str(target))
+    assert target.read_bytes() == b"model"
+    assert netmill(script, "export", "job_1", "--format", "pickle").exit_code == 1
+
+
+def test_upload_prints_the_id(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    script.play(Reply(201, {"id": "ds_1", "name": "a", "rows": 1, "columns": [{"name": "x", "type": "integer"}]}))
+    done = netmill(script, "upload", str(tmp_path / "a.csv"))
+    assert (done.exit_code, done.stdout) == (0, "ds_1\n")
+    assert "1 rows, 1 columns" in done.stderr
+
+
+def test_ctrl_c_says_that_the_job_goes_on(script: Script, spec: str) -> None:
+    script.route(
+        lambda seen: Reply(
+            200, {"data": [], "next_after": 0, "terminal": False} if "/events" in seen.path else job_body()
+        )
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "netmill.cli", "train", spec, "--follow", "--url", script.url],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stderr
+    assert "job_1" in process.stderr.readline()
+    assert "queued" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "job_1 goes on" in said
+    assert "netmill logs job_1 --follow" in said
+    assert "Traceback" not in said
+    assert not [seen for seen in script.seen if "cancel" in seen.path]
+
+
+def test_version() -> None:
+    assert netmill(None, "--version").stdout == f"netmill {cli.__version__}\n"
+
+
+def test_without_the_server_up_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "entry_points", lambda **_: [])
+    done = netmill(None, "up", "--port", "0", "--data-dir", "x")
+    assert done.exit_code == 1
+    assert "make setup" in done.stderr

@@ -31,7 +31,6 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, description="port that the API listens on")
-    public_url: str | None = None
     auth: Literal["off", "keys"] = Field("keys", description="'off' is allowed on loopback in embedded mode alone")
     admin_key: SecretStr | None = Field(None, description="the first admin key, nm_...")
 

@@ -43,6 +43,8 @@ def make_engine(database_url: str, *, pool_size: int = 5) -> Engine:
         "pool_size": pool_size,
         "max_overflow": pool_size,
         "pool_timeout": 10,
+        # users' data must not stand in tracebacks
+        "hide_parameters": True,
     }
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}, **options)

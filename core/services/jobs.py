@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, cast, func, or_, select
@@ -51,26 +52,8 @@ def submit(
     dataset = find_row(session, principal, plan.spec.data.dataset) if uploaded else None
     assert schema is not None
     assert isinstance(body, dict)
-    moment = now(session)
-    job = Job(
-        id=new_id(JOB),
-        project=principal.project,
-        name=plan.spec.name or "",
-        tags=dict(plan.spec.tags),
-        parent=parent,
-        dataset=plan.spec.data.dataset,
-        dataset_id=dataset.id if dataset else None,
-        status=Status.QUEUED,
-        queue=queue,
-        created_at=moment,
-        changed_at=moment,
-        queued_at=moment,
-        not_before=moment,
-        dispatched_at=moment,
-        progress=_fresh_progress(plan),
-        **dict.fromkeys(_COUNTERS, 0),
-        version=1,
-    )
+    job = _new_job(now(session), principal, plan, queue)
+    job.parent, job.dataset_id = parent, dataset.id if dataset else None
     session.add(job)
     session.flush()
     specs = JobSpecs(job_id=job.id, submitted=body, spec=_dump(plan), schema=schema.model_dump(mode="json"))
@@ -81,6 +64,24 @@ def submit(
     return view_of(session, job)
 
 
+def _new_job(moment: datetime, principal: Principal, plan: Plan, queue: str) -> Job:
+    """The row of a job that has just been accepted."""
+    return Job(
+        id=new_id(JOB),
+        project=principal.project,
+        name=plan.spec.name or "",
+        tags=dict(plan.spec.tags),
+        dataset=plan.spec.data.dataset,
+        status=Status.QUEUED,
+        queue=queue,
+        progress=_fresh_progress(plan),
+        version=1,
+        **dict.fromkeys(_TIMES, moment),
+        **dict.fromkeys(_COUNTERS, 0),
+    )
+
+
+_TIMES = ("created_at", "changed_at", "queued_at", "not_before", "dispatched_at")
 _COUNTERS = ("fence", "batch", "crashes", "event_seq", "metric_seq", "announced_seq")
 
 

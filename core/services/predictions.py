@@ -57,12 +57,13 @@ def ask(
 ) -> QuestionView:
     """A new question to the job's checkpoint `best`, `last` or of that id; wake the predict queue after the commit.
 
-    An export that was made before comes back done. Raises NotFound and Conflict as `checkpoints.choose`.
+    An export that was made before comes back done, and one that is under way is joined. Raises NotFound and Conflict
+    as `checkpoints.choose`.
     """
     chosen = choose(session, principal, job_id, checkpoint)
     if kind == "export":
         made = select(Question).where(
-            Question.checkpoint_id == chosen.id, Question.kind == kind, Question.status == "done"
+            Question.checkpoint_id == chosen.id, Question.kind == kind, Question.status != "failed"
         )
         for question in session.scalars(made):
             if question.request == request:

@@ -1,0 +1,27 @@
+"""The zygote imports the engine and forks: nothing may have run by then."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PROBE = """
+import sys
+from pathlib import Path
+import core.engine.run
+assert "torch._dynamo" not in sys.modules, "torch._dynamo costs 0.8 s"
+for name in ("sqlalchemy", "fastapi", "celery", "core.settings"):
+    assert name not in sys.modules, name
+import torch
+assert not torch.cuda.is_initialized()
+print(len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self/task").exists() else 1)
+"""
+
+
+def test_importing_the_engine_runs_nothing() -> None:
+    environment = {"OPENBLAS_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE], capture_output=True, text=True, check=False, env=environment, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "1", "threads were started"

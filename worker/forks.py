@@ -41,6 +41,8 @@ def child_environment(threads: int, scratch: Path) -> dict[str, str]:
         **passed,
         "TMPDIR": str(scratch),
         "OMP_NUM_THREADS": count,
+        # a thread that waits by spinning takes the core that the one it waits for needs: 10 times slower when busy
+        "OMP_WAIT_POLICY": "PASSIVE",
         "MKL_NUM_THREADS": count,
         "POLARS_MAX_THREADS": count,
         # these two would start threads on import, and what forks must have one

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from core.data.prepare import prepare
 from core.engine.checkpoint import Snapshot, network_tensors, part, prefixed, read_tensors
-from core.engine.environment import describe, differences
+from core.engine.environment import describe, differences, useful_threads
 from core.engine.evaluate import Evaluator
 from core.engine.flat import FlatParameters
 from core.engine.learner import Learner
@@ -129,7 +129,7 @@ class Assembly:
 
 
 def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torch.device, threads: int) -> Assembly:
-    """The run at its first step: data prepared, first values drawn, random streams seeded."""
+    """The run at its first step: data prepared, first values drawn, random streams seeded, `threads` at most set."""
     training = spec.training
     prepared = prepare(spec, schema, data_path)
     shape = tuple(prepared.x.shape[1:])
@@ -150,6 +150,8 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
     stopping = training.early_stopping
     monitor = stopping.monitor if stopping else ("validation.loss" if validation else "train.loss")
     torch.manual_seed(derived_seed(training.seed, "noise"))
+    threads = useful_threads(threads, flat.num_matrix_values, batch_size)
+    torch.set_num_threads(threads)
     return Assembly(
         spec=spec,
         device=device,
@@ -209,8 +211,9 @@ def restore(run: Assembly, content: Path, state: Path) -> list[str]:
     if run.device.type == "cuda" and "rng.cuda" in state_tensors:
         torch.cuda.set_rng_state(state_tensors["rng.cuda"], run.device)
     if run.spec.training.epochs > meta["epochs"]:
-        # more epochs were asked for: what had run out begins to count anew
-        run.patience.waited = 0
+        if run.patience.is_over:
+            run.patience.waited = 0
+            reasons.append("early stopping had ended the run and counts anew")
         if run.spec.schedule.type in DEPENDS_ON_TOTAL:
             reasons.append(f"the {run.spec.schedule.type} schedule spans {run.spec.training.epochs} epochs now")
     return reasons

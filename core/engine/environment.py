@@ -16,6 +16,8 @@ _WORDS = {
     "device": "device",
     "platform": "platform",
 }
+# about a millisecond of one core
+_OPERATIONS_WORTH_THREADS = 3e7
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -31,14 +33,22 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cuda" if has_gpu else "cpu")
 
 
-def set_up(device: torch.device, threads: int) -> None:
-    """Makes this process compute with `threads` threads, and on a GPU by deterministic algorithms alone.
-
-    The CPU's algorithms for these layers are deterministic as they are; the switch would only slow them.
+def set_up(device: torch.device) -> None:
+    """One thread until the run is put together, so that first values are the same everywhere; on a GPU deterministic
+    algorithms alone. The CPU's for these layers are deterministic as they are; the switch would only slow them.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def useful_threads(allowed: int, weights: int, batch_size: int) -> int:
+    """Threads that a step gains from: 1 for small ones, whose parts would wait for each other longer than they compute.
+
+    A function of the spec and the data's shape, so that a run that is resumed chooses the same. A step costs about
+    6 * weights * batch_size operations, forward and backward.
+    """
+    return allowed if 6 * weights * batch_size >= _OPERATIONS_WORTH_THREADS else 1
 
 
 def describe(device: torch.device, threads: int) -> dict[str, Any]:

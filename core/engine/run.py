@@ -61,7 +61,7 @@ def train(run: Run, should_stop: Callable[[], StopReason | None]) -> Iterator[Ev
 
 def _train(run: Run, should_stop: Callable[[], StopReason | None]) -> Iterator[Event]:
     device = environment.choose_device(run.spec.training.device)
-    environment.set_up(device, run.threads)
+    environment.set_up(device)
     a = assemble(run.spec, run.schema, run.data_path, device, run.threads)
     reasons = restore(a, *run.resume) if run.resume else []
     yield _started(a, reasons)

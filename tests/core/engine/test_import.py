@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 PROBE = """
 import sys
@@ -14,10 +17,13 @@ for name in ("sqlalchemy", "fastapi", "celery", "core.settings"):
     assert name not in sys.modules, name
 import torch
 assert not torch.cuda.is_initialized()
-print(len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self/task").exists() else 1)
+names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+# polars waits in one that holds nothing
+print(len([name for name in names if not name.startswith("polars-ooc")]))
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
 def test_importing_the_engine_runs_nothing() -> None:
     environment = {"OPENBLAS_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(

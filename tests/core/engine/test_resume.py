@@ -164,9 +164,17 @@ def test_resumed_at_its_end_a_run_just_finishes(bench: Bench) -> None:
     assert not rows(again)
 
 
+# enough arithmetic in a step for a second thread to be of use
+WIDE: dict[str, Any] = {
+    "data": {"dataset": "moons", "parameters": {"rows": 1000}},
+    "network": {"family": "deep_feed_forward", "hidden": [128, 128]},
+    "training": {"epochs": 3, "batch_size": 350},
+}
+
+
 def test_another_thread_count_goes_on_and_says_so(bench: Bench) -> None:
-    run = bench.run(HARD, threads=1)
-    stopped = list(train(run, after_steps(9)))
+    run = bench.run(WIDE, threads=1)
+    stopped = list(train(run, after_steps(4)))
     events = bench.resumed(run, last(stopped, Checkpoint), threads=2)
     assert torch.get_num_threads() == 2
     started = events[0]
@@ -174,6 +182,26 @@ def test_another_thread_count_goes_on_and_says_so(bench: Bench) -> None:
     assert not started.resume_exact
     assert started.resume_note == "threads was 1 and is 2"
     assert isinstance(events[-1], Finished)
+
+
+def test_a_small_network_takes_one_thread_and_stays_exact_wherever_it_goes(bench: Bench) -> None:
+    run = bench.run(HARD, threads=1)
+    stopped = list(train(run, after_steps(9)))
+    events = bench.resumed(run, last(stopped, Checkpoint), threads=2)
+    assert torch.get_num_threads() == 1
+    assert isinstance(events[0], Started)
+    assert events[0].resume_exact
+
+
+def test_continuing_before_patience_ran_out_is_what_the_longer_run_does(bench: Bench) -> None:
+    stopping = {"patience": 3, "min_delta": 0.02}
+    longer = HARD | {"training": {"epochs": 12, "batch_size": 16, "early_stopping": stopping}}
+    straight = bench.events(longer)
+    end = last(straight, Metrics).epoch
+    shorter = longer | {"training": longer["training"] | {"epochs": end - 1}}
+    more = bench.resumed(bench.run(longer), last(bench.events(shorter), Checkpoint))
+    assert last(more, Metrics).epoch == end
+    assert last(more, Checkpoint).content_sha256 == last(straight, Checkpoint).content_sha256
 
 
 def test_a_run_stopped_before_its_first_step_resumes(bench: Bench) -> None:

@@ -19,7 +19,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-import torch._dynamo  # the first optimizer would import it, 0.8 s in every child
+import torch
 
 from worker import posix, prediction, runner
 

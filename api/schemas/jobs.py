@@ -49,7 +49,9 @@ class Job(Answer):
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
-    queue_position: int | None = Field(description="place among the queued jobs, 1 the next to run; null when not queued")
+    queue_position: int | None = Field(
+        description="place among the queued jobs, 1 the next to run; null when not queued"
+    )
     attempt: int = Field(description="times that a worker took it up")
     transitions: list[Transition]
     progress: dict[str, Any] | None

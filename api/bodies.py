@@ -8,25 +8,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
-from core.errors import FieldError, Invalid, TooLarge, Unavailable, UnsupportedType
+from core.errors import Invalid, TooLarge, Unavailable, UnsupportedType
 from core.spec.limits import Limits
+from core.spec.locate import locate
 from core.spec.parsing import loads_strict
+from core.spec.sentences import field_error
 
 Model = TypeVar("Model", bound=BaseModel)
 # a client that sends nothing for so long has gone, or keeps the connection on purpose
 SILENCE_S = 30.0
-JSON_KINDS = {
-    dict: "an object",
-    list: "an array",
-    str: "a string",
-    int: "an integer",
-    float: "a number",
-    bool: "a boolean",
-    type(None): "null",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +41,8 @@ class Body:
         try:
             return model.model_validate(document)
         except ValidationError as error:
-            raise Invalid("the body is not valid", errors=[to_field_error(fault) for fault in error.errors()]) from None
-
-
-def to_field_error(fault: ErrorDetails) -> FieldError:
-    """One of pydantic's errors with a JSON pointer; says the kind of what was received, not the value itself."""
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in fault["loc"])
-    received = JSON_KINDS.get(type(fault["input"]), "something else")
-    detail = f"received {received}: {fault['msg'].removeprefix('Value error, ')}"
-    return FieldError("".join(f"/{step}" for step in steps), fault["type"], detail)
+            faults = [field_error(fault, locate(model, fault["loc"])) for fault in error.errors(include_url=False)]
+            raise Invalid("the body is not valid", errors=faults) from None
 
 
 async def chunks(request: Request, limit: int, what: str) -> AsyncIterator[bytes]:

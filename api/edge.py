@@ -70,6 +70,9 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            # answered as GET (RFC 9110, 9.3.2); the server, which keeps a scope of its own, leaves the content away
+            scope = {**scope, "method": "GET"}
         asked_id = Headers(scope=scope).get("x-request-id", "")
         request_id = asked_id if GOOD_REQUEST_ID.fullmatch(asked_id) else uuid7_hex()
         structlog.contextvars.clear_contextvars()

@@ -17,6 +17,8 @@ from starlette.responses import Response
 
 from core import errors
 from core.errors import FieldError, NetmillError
+from core.spec.locate import Location
+from core.spec.sentences import field_error
 
 MEDIA_TYPE = "application/problem+json"
 STATUSES: dict[type[NetmillError], int] = {
@@ -87,11 +89,8 @@ def from_netmill(error: NetmillError) -> Response:
 
 
 def from_parameters(error: RequestValidationError) -> Response:
-    """Faults of path, query and headers. What was received is not repeated: it may be no legal JSON number."""
-    faults = [
-        FieldError("/" + "/".join(str(part) for part in fault["loc"]), str(fault["type"]), str(fault["msg"]))
-        for fault in error.errors()
-    ]
+    """Faults of path, query and headers, in the words of a faulty body; a pointer begins with the place."""
+    faults = [field_error(fault, Location(tuple(fault["loc"]), None, None)) for fault in error.errors()]
     named = ", ".join(fault.pointer.rpartition("/")[2] for fault in faults)
     return problem(422, "invalid_parameter", f"cannot use the parameter {named}", faults=faults)
 

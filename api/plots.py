@@ -19,7 +19,8 @@ from api.drawing import Curves, Row
 # one scale from 0 to 1, more is better; and those in the target's units or its square
 SCORES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "auc", "average_precision", "r2")
 ERRORS = ("mse", "rmse", "mae", "mape", "log_loss", "brier")
-SPLITS = {"train": "-", "validation": "-", "test": "--"}
+# one style for each part in every panel: solid is what was not trained on
+SPLITS = {"train": ":", "validation": "-", "test": "--"}
 # Okabe and Ito: told apart by the colour blind too. Train is always the first, validation the second.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#444444")
 INK, FAINT = "#333333", "#dddddd"
@@ -105,8 +106,9 @@ def draw_panel(axes: Axes, label: str, lines: Sequence[Series], best_epoch: int 
         return
     for (name, x, y), colour in zip(lines, colours([line[0] for line in lines]), strict=True):
         marker = "o" if len(x) < 3 else None
-        style = ":" if label != "loss" and name.startswith("train.") else SPLITS[name.partition(".")[0]]
-        axes.plot(x, y, style, color=colour, linewidth=1.8, marker=marker, markersize=4, label=name.replace(".", " "))
+        split, _, metric = name.partition(".")
+        words = f"{split} {metric.upper() if metric == 'auc' else metric.replace('_', ' ')}"
+        axes.plot(x, y, SPLITS[split], color=colour, linewidth=1.8, marker=marker, markersize=4, label=words)
     if label != "score":
         set_scale(axes, [value for _, _, y in lines for value in y if math.isfinite(value)])
     if best_epoch is not None:

@@ -52,13 +52,15 @@ def serve(options: Options, environment: Mapping[str, str], say: Say) -> None:
     if set("?#") & set(str(folder)):
         raise Refused(f"the folder {folder} has a '?' or '#' in its name, which a database URL cannot hold")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    server_file = folder / SERVER_FILE
     with noted() as stops, own(folder):
+        # what one that was killed left behind names an address that is nobody's, or somebody else's by now
+        server_file.unlink(missing_ok=True)
         port, _holder = reserve(options.host, options.port)
         url = url_of(options.host, port)
         settings = settings_of(options, folder, port, authentication, environment)
         database.migrate(settings["DATABASE_URL"], settings)
         parts = parts_of(folder, settings, own_broker=not environment.get("REDIS_URL"))
-        server_file = folder / SERVER_FILE
 
         def on_ready() -> None:
             _write(server_file, {"url": url, "pid": os.getpid(), "started_at": datetime.now(UTC).isoformat()})

@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netmill import Client, Job, NetmillError
+from netmill.client import DEFAULT_URL
 from netmill.commands.data import plan_rows
 from netmill.words import duration, size
 
@@ -53,11 +53,16 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("\nInterrupted; the service has ended.")
         return 130
-    console.print(f"The service has ended, nothing is left running. {duration(time.monotonic() - began)} in all.")
+    console.print(
+        f"The service has ended, nothing is left running. {duration(time.monotonic() - began)} in all.", highlight=False
+    )
     if auc < LEAST_AUC:
         console.print(f"[bold red]Test AUC {auc:.4f} is below {LEAST_AUC}.[/]")
         return 1
-    console.print("Yours: [bold].venv/bin/netmill up[/], then the curl lines above or [bold]netmill --help[/].")
+    console.print(
+        "Yours: [bold].venv/bin/netmill up[/], then the curl lines above or [bold].venv/bin/netmill --help[/].",
+        soft_wrap=True,
+    )
     return 0
 
 
@@ -81,7 +86,7 @@ def play(client: Client, console: Console) -> float:
     )
     draw(job, console)
     ask(job, console)
-    show_curl(client.url, job, console)
+    show_curl(console)
     return auc
 
 
@@ -139,7 +144,8 @@ def prepare_spec() -> dict[str, Any]:
 
 def upload(client: Client, console: Console) -> None:
     console.rule("upload")
-    with Progress(TextColumn("upload"), BarColumn(), DownloadColumn(), console=console, transient=True) as bar:
+    columns = (TextColumn("upload"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("")
         stored = client.upload(
             EVENTS, name=DATASET, on_bytes=lambda sent, total: bar.update(task, completed=sent, total=total)
@@ -166,13 +172,13 @@ def show_plan(client: Client, spec: dict[str, Any], console: Console) -> None:
 
 def draw(job: Job, console: Console) -> None:
     pictures = [job.plot(OUTPUT / f"learning-curve{suffix}") for suffix in (".png", ".svg")]
-    console.print(f"learning curve: {' and '.join(map(str, pictures))}", highlight=False)
+    console.print(f"learning curve: {' and '.join(map(str, pictures))}", highlight=False, soft_wrap=True)
 
 
 def ask(job: Job, console: Console) -> None:
     """What the network says of test events that it never saw, beside the truth."""
     console.rule("predict")
-    rows = list(islice((row for row in read_events() if row["split"] == "test"), ASKED_EVENTS))
+    rows = some_events()
     features = [{name: float(row[name]) for name in row if name not in ("label", "split")} for row in rows]
     answer = job.predict(features, output="probability")
     classes = answer.classes or [0, 1]
@@ -192,26 +198,42 @@ def ask(job: Job, console: Console) -> None:
     console.print(table)
 
 
+def some_events() -> list[dict[str, str]]:
+    """Events of the test part, evenly spaced, signal and background in turn."""
+    tested = [row for row in read_events() if row["split"] == "test"]
+    kinds = [[row for row in tested if float(row["label"]) == label] for label in (1, 0)]
+    spaced = [kind[:: len(kind) * 2 // ASKED_EVENTS] for kind in kinds]
+    return [row for pair in zip(*spaced, strict=False) for row in pair][:ASKED_EVENTS]
+
+
 def read_events() -> Iterator[dict[str, str]]:
     with gzip.open(EVENTS, "rt", newline="") as file:
         yield from csv.DictReader(file)
 
 
-def show_curl(url: str, job: Job, console: Console) -> None:
+def show_curl(console: Console) -> None:
     """The same by hand."""
     console.rule("the same with curl")
-    json_type = "-H 'Content-Type: application/json'"
-    lines = [
-        f"curl --data-binary @examples/higgs.csv.gz '{url}/v1/datasets?name={DATASET}&format=csv'",
-        f"curl {json_type} -d @{OUTPUT}/higgs.json {url}/v1/plan",
-        f"curl {json_type} -d @{OUTPUT}/higgs.json {url}/v1/jobs",
-        f"curl '{url}/v1/jobs/{job.id}?wait=30'",
-        f"curl '{url}/v1/jobs/{job.id}/metrics?after=0&wait=30'",
-        f"curl -o learning-curve.svg {url}/v1/jobs/{job.id}/plot.svg",
-        f"curl -o model.safetensors '{url}/v1/jobs/{job.id}/export?format=safetensors'",
-    ]
-    for line in lines:
+    console.print("In another terminal [bold].venv/bin/netmill up[/], then:", highlight=False)
+    for line in curl_lines():
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def curl_lines(url: str = DEFAULT_URL) -> list[str]:
+    """Shell lines, to be run in this folder in their order, that do over HTTP what the demo did."""
+    body = f"-H 'Content-Type: application/json' -d @{OUTPUT}/higgs.json"
+    print_id = "import json, sys; print(json.load(sys.stdin)['id'])"
+    return [
+        f"URL={url}",
+        f'curl --data-binary @examples/higgs.csv.gz "$URL/v1/datasets?name={DATASET}&format=csv"',
+        f'curl {body} "$URL/v1/plan"',
+        f'JOB=$(curl {body} "$URL/v1/jobs" | python3 -c "{print_id}")',
+        'curl "$URL/v1/jobs/$JOB/metrics?after=0&wait=30"',
+        'curl -N -H "Accept: text/event-stream" "$URL/v1/jobs/$JOB/events"  # until the job is over',
+        'curl "$URL/v1/jobs/$JOB"',
+        f'curl -o {OUTPUT}/learning-curve.svg "$URL/v1/jobs/$JOB/plot.svg"',
+        f'curl -o {OUTPUT}/model.onnx "$URL/v1/jobs/$JOB/export?format=onnx"',
+    ]
 
 
 if __name__ == "__main__":

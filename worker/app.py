@@ -109,6 +109,7 @@ class Worker:
         self.heart.stop()
         try:
             with transaction(self.tools.sessions) as session:
+                sweeping.release_questions(session, self.tools.options.name)
                 workers.left(session, self.tools.options.name)
         except SQLAlchemyError:
             log.exception("leave_not_recorded")

@@ -35,6 +35,8 @@ def explain(status: int | None, oom_kills_before: int) -> str:
     if status is None:
         return "the runner was lost together with the worker's fork server"
     code = os.waitstatus_to_exitcode(status)
+    if code == os.EX_IOERR:
+        return "the runner could not read or write its files; the worker's disk may be full"
     if code >= 0:
         return f"the runner exited with code {code} before the run was over"
     if -code == signal.SIGKILL:

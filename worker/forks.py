@@ -142,6 +142,11 @@ class ForkServer:
         if self._thread.is_alive():
             self._thread.join(5)
 
+    def is_ready(self, timeout_s: float = 0.0) -> bool:
+        """True when children can be made, now or within the time."""
+        with self._ready:
+            return self._ready.wait_for(lambda: self._socket is not None, timeout_s)
+
     def fork(self, role: Role, timeout_s: float = 60.0) -> Child:
         """A new child in `role`; raises ForkFailed when there is no server that makes one in time."""
         end = time.monotonic() + timeout_s

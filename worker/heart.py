@@ -76,7 +76,7 @@ class Heart:
 
     def _held(self) -> list[Supervision]:
         with self._lock:
-            return [run for run in self._runs.values() if not run.lost]
+            return [run for run in self._runs.values() if not (run.lost or run.over)]
 
     def _beat_forever(self) -> None:
         while not self._stopping.is_set():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 import socket
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Identity:
 
 
 def take(data_dir: Path, name: str | None = None) -> Identity:
-    """The given name, or the first free one of `<host>-1`, `<host>-2`, …
+    """The given name, or the first free one of `<host>-1`, `<host>-2`, … with a word of this data folder's own.
 
     A lock held by a process is given back by the kernel when it dies, so the worker started in its
     stead gets the same name. Raises RuntimeError when the given name is another living worker's.
@@ -45,8 +46,20 @@ def take(data_dir: Path, name: str | None = None) -> Identity:
         for leftover in ("runs", "tmp", "answers"):
             shutil.rmtree(folder / leftover, ignore_errors=True)
             (folder / leftover).mkdir(parents=True)
-        return Identity(candidate, folder, lock)
+        return Identity(name or f"{candidate}-{_own_word(lock)}", folder, lock)
     raise RuntimeError(f"the worker name {wanted[0]!r} is taken by a living worker in {workers}")
+
+
+def _own_word(lock: int) -> str:
+    """What the lock file holds, random from its first day on.
+
+    Two machines may call themselves the same, and each of their workers would free what the other is training.
+    """
+    word = os.pread(lock, 16, 0).decode("ascii")
+    if not word:
+        word = secrets.token_hex(3)
+        os.pwrite(lock, word.encode(), 0)
+    return word
 
 
 def _file_name(name: str) -> str:

@@ -28,10 +28,16 @@ from worker.supervisor import Tools
 log = structlog.get_logger(__name__)
 
 _TAKE = 16
+# A prediction process takes some 200 MB; whoever asked nothing for so long can wait a blink for a new one.
+IDLE_S = 300.0
 
 
 class NoAnswer(RuntimeError):
     """The process died over the question, or took too long and was killed."""
+
+
+class _Died(NoAnswer):
+    """The process is gone."""
 
 
 class Answerer:
@@ -43,18 +49,39 @@ class Answerer:
         self._settings = settings
         self._child: Child | None = None
         self._rest = b""
+        self._used_at = 0.0
 
     @property
     def pid(self) -> int | None:
         return self._child.pid if self._child else None
 
     def ask(self, question: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        """The process's line for this question; raises NoAnswer and leaves no process behind when there is none."""
+        """The process's line for this question; raises NoAnswer and leaves no process behind when there is none.
+
+        One that is found dead may have been dead before it was asked, so a new one is asked once more.
+        """
         end = time.monotonic() + timeout_s
-        if self._child is None or self._child.wait_exit(0):
-            self.close()
-            self._child = self._forks.fork(self._role)
-            self._child.send(self._settings)
+        is_new = self._start()
+        try:
+            return self._ask(question, end)
+        except _Died:
+            if is_new:
+                raise
+        self._start()
+        return self._ask(question, end)
+
+    def _start(self) -> bool:
+        """Makes sure that there is a process; True when it is a new one."""
+        if self._child is not None and not self._child.wait_exit(0):
+            return False
+        self.close()
+        self._child = self._forks.fork(self._role)
+        self._child.send(self._settings)
+        return True
+
+    def _ask(self, question: dict[str, Any], end: float) -> dict[str, Any]:
+        assert self._child is not None
+        self._used_at = time.monotonic()
         self._child.send(question)
         while b"\n" not in self._rest:
             left = end - time.monotonic()
@@ -62,12 +89,17 @@ class Answerer:
             data = os.read(self._child.events, 1 << 20) if ready else b""
             if not data:
                 self.close()
-                raise NoAnswer("it took too long" if not ready else "the process that computes it died")
+                raise _Died("the process that computes it died") if ready else NoAnswer("it took too long")
             self._rest += data
         line, self._rest = self._rest.split(b"\n", 1)
         answer: dict[str, Any] = json.loads(line)
         assert answer.pop("id") == question["id"]
         return answer
+
+    def close_idle(self, idle_s: float) -> None:
+        """Ends a process that was asked nothing for so long, which gives its memory back."""
+        if self._child and time.monotonic() - self._used_at >= idle_s:
+            self.close()
 
     def close(self) -> None:
         """Ends the process."""
@@ -121,6 +153,7 @@ class Questions:
             look_at = time.monotonic() + self._tools.options.poll_s
             while not self._stopping.is_set() and self._answer_some():
                 continue
+            self.predictor.close_idle(IDLE_S)
 
     def _answer_some(self) -> bool:
         """Answers what is waiting; False when nothing was."""

@@ -12,6 +12,7 @@ import os
 import resource
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import traceback
@@ -101,7 +102,11 @@ def _write(out: Any, line: bytes) -> None:
 
 
 def _events(order: dict[str, Any], workdir: Path, stop: Stop) -> Iterator[Event]:
-    """The engine's events; whatever it raises becomes the last of them, so that a fault is told and not retried."""
+    """The engine's events; whatever it raises becomes the last of them, so that a fault is told and not retried.
+
+    But for a disk that is full or broken: that is the worker's fault, so the process ends as in a crash, and the job is
+    tried again later or elsewhere.
+    """
     try:
         run = _run(order, workdir)
         for event in train(run, stop):
@@ -120,9 +125,18 @@ def _events(order: dict[str, Any], workdir: Path, stop: Stop) -> Iterator[Event]
             hint="use a smaller batch, a smaller network or fewer features",
             pointer="/training/batch_size",
         )
+    except OSError:
+        _log_trace()
+        os._exit(os.EX_IOERR)
     except Exception as error:  # noqa: BLE001  # the boundary of the process: the worker gets words, the log the trace
-        traceback.print_exc()
+        _log_trace()
         yield _internal(f"{type(error).__name__}: {error}")
+
+
+def _log_trace() -> None:
+    with suppress(OSError):  # the log may stand on the disk that is full
+        traceback.print_exc()
+        sys.stderr.flush()
 
 
 def _internal(detail: str) -> Failed:

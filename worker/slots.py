@@ -48,9 +48,9 @@ class Slots:
             thread.join(timeout_s)
 
     def wake(self) -> None:
-        """Works until nothing is queued. While all slots are taken it waits for one, which keeps further
-        wake-ups in the broker, for workers that are free."""
-        while not self._free.acquire(timeout=0.5):
+        """Works until nothing is queued. While all slots are taken, or no runner can be made, it waits, which keeps
+        further wake-ups in the broker, for workers that are free."""
+        while not (self._tools.forks.is_ready(0.5) and self._free.acquire(timeout=0.5)):
             if self._draining.is_set():
                 return
         self._work(self._claim())
@@ -66,7 +66,8 @@ class Slots:
             self._free.release()
 
     def _claim(self) -> Supervision | None:
-        if self._draining.is_set():
+        # a worker that cannot train must leave the jobs to others
+        if self._draining.is_set() or not self._tools.forks.is_ready():
             return None
         options = self._tools.options
         sent_at = posix.boot_time()
@@ -83,7 +84,6 @@ class Slots:
             return None
         if claim is None:
             return None
-        self._tools.queue.notify(claim.job_id)
         log.info("job_claimed", job_id=claim.job_id, fence=claim.fence, resumes=claim.resume is not None)
         return Supervision(self._tools, claim, beat=sent_at)
 

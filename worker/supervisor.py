@@ -32,7 +32,7 @@ from core.storage.store import STAGE_FROM_BYTES, BlobStore, CorruptBlob
 from worker import exits, posix
 from worker.batches import Batch
 from worker.cache import FileCache
-from worker.forks import Child, ForkServer
+from worker.forks import Child, ForkFailed, ForkServer
 from worker.options import Options
 
 log = structlog.get_logger(__name__)
@@ -58,13 +58,17 @@ class Tools:
 
 @dataclass(slots=True)
 class Supervision:
-    """Runs one claimed job to its end, or to the loss of it. `beat` is when the last good heartbeat was sent."""
+    """Runs one claimed job to its end, or to the loss of it. `beat` is when the last good heartbeat was sent.
+
+    `over` says that the end is committed: from then on the lease is nobody's, and that is no loss.
+    """
 
     tools: Tools
     claim: Claim
     beat: float
     stop_reason: StopReason | None = None
     lost: bool = False
+    over: bool = False
     _child: Child | None = None
     _kill_at: float = float("inf")
     _batches: int = 0
@@ -100,6 +104,7 @@ class Supervision:
         """Trains the job and records it; returns when nothing of it is left on this machine."""
         workdir = self.tools.options.runs / f"{self.job_id}.{self.claim.fence}"
         oom_kills = exits.oom_kills()
+        self.tools.queue.notify(self.job_id)
         try:
             workdir.mkdir(parents=True)
             with self._data() as data:
@@ -108,9 +113,14 @@ class Supervision:
                     self._follow(child, oom_kills)
         except LostLease:
             log.warning("job_lost", job_id=self.job_id, fence=self.claim.fence, why="a write was refused")
+        except ForkFailed as error:
+            log.warning("no_runner", job_id=self.job_id, error=str(error))
+            self._hand_back()
         except Exception as error:  # whatever it is, the job must not hang until its lease runs out
             log.exception("run_failed", job_id=self.job_id)
-            self._crashed(f"the worker could not run the job: {type(error).__name__}: {error}")
+            # the first line alone: the database's errors go on with the statement
+            told = str(error).partition("\n")[0]
+            self._crashed(f"the worker could not run the job: {type(error).__name__}: {told}")
         finally:
             shutil.rmtree(workdir, ignore_errors=True)
 
@@ -209,8 +219,6 @@ class Supervision:
         """One transaction for all that the runner has told since the last; returns the job's status after it."""
         events, files = batch.take()
         for event in events:
-            if isinstance(event, Checkpoint):
-                self._stage(event)
             if isinstance(event, Progress | Metrics | Checkpoint):
                 self._position = (event.epoch, event.step)
         status = self._persist(events)
@@ -229,7 +237,10 @@ class Supervision:
         number, tools = self._batches, self.tools
         while True:
             try:
-                return retrying(
+                for event in events:
+                    if isinstance(event, Checkpoint):
+                        self._stage(event)
+                status = retrying(
                     tools.sessions,
                     lambda session: protocol.record(session, tools.store, self.claim, events, batch=number),
                 ).status
@@ -239,6 +250,9 @@ class Supervision:
                     raise
                 log.warning("database_away", job_id=self.job_id)
                 time.sleep(0.5)
+            else:
+                self.over = status != Status.RUNNING
+                return status
             if self.lost:
                 raise LostLease("the lease ran out while the database was away")
 
@@ -255,12 +269,24 @@ class Supervision:
             return
         self._crashed(exits.explain(child.status, oom_kills))
 
+    def _hand_back(self) -> None:
+        """Gives the job up without blame; when that fails its lease runs out and a sweeper finds it."""
+        try:
+            with transaction(self.tools.sessions) as session:
+                protocol.hand_back(session, self.claim)
+            self.over = True
+        except (LostLease, DBAPIError):
+            log.exception("hand_back_not_recorded", job_id=self.job_id)
+            return
+        self.tools.queue.notify(self.job_id)
+
     def _crashed(self, reason: str) -> None:
         if self.lost:
             return
         try:
             with transaction(self.tools.sessions) as session:
                 status = protocol.crashed(session, self.claim, reason, policy=self.tools.policy)
+            self.over = True
         except (LostLease, DBAPIError):
             # then its lease runs out and a sweeper finds it
             log.exception("crash_not_recorded", job_id=self.job_id)

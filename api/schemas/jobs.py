@@ -1,4 +1,4 @@
-"""A job, as api.md shows it."""
+"""A job, as the API shows it."""
 
 from __future__ import annotations
 

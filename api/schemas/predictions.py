@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.schemas.common import Answer
 
@@ -26,7 +27,12 @@ class Predict(BaseModel):
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.rows is None) == (self.inputs is None):
-            raise ValueError("give either rows or inputs, and not both")
+            received = "neither rows nor inputs" if self.rows is None else "rows and inputs"
+            raise PydanticCustomError(
+                "rows_or_inputs",
+                "received {received}, expected one of the two; do send rows for a table, inputs for arrays",
+                {"received": received, "field": "rows"},
+            )
         return self
 
     def count(self) -> int:

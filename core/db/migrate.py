@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
 from core.db.revision import HEAD
 from core.db.session import make_engine
@@ -57,5 +58,19 @@ def _revision(engine: Engine) -> str | None:
     return found
 
 
+def main() -> str | None:
+    """What an operator has to change, in words; None when the database is ready."""
+    database_url = os.environ.get("DATABASE_URL")
+    if not database_url:
+        return "DATABASE_URL is not set; expected sqlite:///file.db or postgresql+psycopg://user:password@host/name"
+    try:
+        upgrade(database_url)
+    except ArgumentError:
+        return "DATABASE_URL is no URL; expected sqlite:///file.db or postgresql+psycopg://user:password@host/name"
+    except OperationalError as error:
+        return f"the database of DATABASE_URL does not answer as it should: {error.orig}"
+    return None
+
+
 if __name__ == "__main__":
-    upgrade(os.environ["DATABASE_URL"])
+    sys.exit(main())

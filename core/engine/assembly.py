@@ -211,10 +211,13 @@ def restore(run: Assembly, content: Path, state: Path) -> list[str]:
     if run.device.type == "cuda" and "rng.cuda" in state_tensors:
         torch.cuda.set_rng_state(state_tensors["rng.cuda"], run.device)
     if run.spec.training.epochs > meta["epochs"]:
+        # whoever asks for more epochs gives them time as well
+        run.elapsed_before_s = 0.0
         if run.patience.is_over:
             run.patience.waited = 0
             reasons.append("early stopping had ended the run and counts anew")
-        if run.spec.schedule.type in DEPENDS_ON_TOTAL:
+        shortened = run.spec.schedule.warmup_steps >= meta["epochs"] * run.batching.steps_per_epoch
+        if run.spec.schedule.type in DEPENDS_ON_TOTAL or shortened:
             reasons.append(f"the {run.spec.schedule.type} schedule spans {run.spec.training.epochs} epochs now")
     return reasons
 

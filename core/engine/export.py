@@ -6,13 +6,14 @@ import io
 import json
 import shutil
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import onnx
 import torch
-from onnx import helper
+from onnx import compose, helper
 from torch import nn
 
 from core.engine.onnx_nodes import FLOAT, INT64, ML, STRING, Nodes
@@ -21,6 +22,9 @@ from core.engine.trained import TrainedModel, load_trained
 from core.spec.losses import Poisson
 
 _KEY = "netmill"
+_OWN = "netmill/"
+"""Begins every name within a graph that is no user's: a column may be called `outputs` or `0.weight`."""
+_OUTPUTS = f"{_OWN}outputs"
 _OPSET = 18
 
 
@@ -40,7 +44,11 @@ def export(content: Path, format: Literal["safetensors", "onnx", "torch_export"]
 
 
 def to_onnx(model: TrainedModel) -> onnx.ModelProto:
-    """The network with its preprocessing and the meaning of its outputs in one graph, as float32."""
+    """The network with its preprocessing and the meaning of its outputs in one graph, as float32.
+
+    Inputs are called as the columns are, outputs `label` and `probabilities`, `prediction` or `reconstruction`, with
+    underscores behind where a column has that name already.
+    """
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # The TorchScript exporter is called deprecated, and takes 0.1 s where the other takes 5 to 15 s.
@@ -56,8 +64,9 @@ def to_onnx(model: TrainedModel) -> onnx.ModelProto:
             dynamic_axes={"prepared": {0: "N"}, "outputs": {0: "N"}},
         )
     proto: Any = onnx.load_model_from_string(buffer.getvalue())
-    before, inputs = prepare_nodes(model.preparation, "prepared")
-    after, outputs = _meaning(model)
+    compose.add_prefix_graph(proto.graph, _OWN, inplace=True)
+    before, inputs = prepare_nodes(model.preparation, Nodes(f"{_OWN}prepare_"), f"{_OWN}prepared")
+    after, outputs = _meaning(model, taken={given.name for given in inputs})
     before.into(proto.graph, in_front=True)
     after.into(proto.graph, in_front=False)
     del proto.graph.input[:], proto.graph.output[:]
@@ -69,39 +78,42 @@ def to_onnx(model: TrainedModel) -> onnx.ModelProto:
     return proto  # type: ignore[no-any-return]  # onnx has no types
 
 
-def _meaning(model: TrainedModel) -> tuple[Nodes, list[Any]]:
-    """Nodes from the network's `outputs` to what a user asks for, and the graph's outputs."""
-    nodes = Nodes("meaning_")
+def _meaning(model: TrainedModel, taken: Collection[str]) -> tuple[Nodes, list[Any]]:
+    """Nodes from the network's outputs to what a user asks for, and the graph's outputs, named as no input is."""
+    nodes = Nodes(f"{_OWN}meaning_")
+
+    def shown(value: str, name: str, kind: int, *shape: int) -> Any:
+        while name in taken:
+            name += "_"
+        nodes.rename(value, name)
+        return helper.make_tensor_value_info(name, kind, ["N", *shape])
+
     if model.classes is not None:
         probabilities = _probabilities(nodes, model.network)
-        nodes.rename(probabilities, "probabilities")
         index = nodes.add("ArgMax", probabilities, axis=1, keepdims=0)
         names = [str(name) for name in model.classes]
         if isinstance(model.classes[0], str):
             labels, kind = nodes.texts(names), STRING
         else:
             labels, kind = nodes.constant(np.array([int(value) for value in model.classes], dtype=np.int64)), INT64
-        nodes.rename(nodes.add("Gather", labels, index), "label")
         return nodes, [
-            helper.make_tensor_value_info("label", kind, ["N"]),
-            helper.make_tensor_value_info("probabilities", FLOAT, ["N", len(model.classes)]),
+            shown(nodes.add("Gather", labels, index), "label", kind),
+            shown(probabilities, "probabilities", FLOAT, len(model.classes)),
         ]
     if model.spec.task == "reconstruction":
-        nodes.rename("outputs", "reconstruction")
-        return nodes, [helper.make_tensor_value_info("reconstruction", FLOAT, ["N", *model.input_shape])]
-    value = nodes.add("Exp", "outputs") if isinstance(model.spec.loss, Poisson) else "outputs"
+        return nodes, [shown(_OUTPUTS, "reconstruction", FLOAT, *model.input_shape)]
+    value = nodes.add("Exp", _OUTPUTS) if isinstance(model.spec.loss, Poisson) else _OUTPUTS
     preparation = model.preparation
     if preparation.target_scale is not None:
         value = nodes.add("Mul", value, nodes.constant(np.array(preparation.target_scale, dtype=np.float32)))
         value = nodes.add("Add", value, nodes.constant(np.array(preparation.target_shift, dtype=np.float32)))
-    nodes.rename(value, "prediction")
-    return nodes, [helper.make_tensor_value_info("prediction", FLOAT, ["N", _num_outputs(model.network)])]
+    return nodes, [shown(value, "prediction", FLOAT, _num_outputs(model.network))]
 
 
 def _probabilities(nodes: Nodes, network: nn.Sequential) -> str:
     if _num_outputs(network) > 1:
-        return nodes.add("Softmax", "outputs", axis=1)
-    positive = nodes.add("Sigmoid", "outputs")
+        return nodes.add("Softmax", _OUTPUTS, axis=1)
+    positive = nodes.add("Sigmoid", _OUTPUTS)
     return nodes.add("Concat", nodes.add("Sub", nodes.constant(np.float32(1)), positive), positive, axis=1)
 
 

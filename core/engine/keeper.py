@@ -17,6 +17,9 @@ from core.spec.training import CheckpointsSpec
 _LEAST_INTERVAL_S = 0.25
 # writing takes a tenth of the time at most
 _INTERVAL_PER_WRITE = 10.0
+# The first state within an epoch is written so soon and the next ones at twice the distance each: a run that is killed
+# again and again early in a long epoch gets on all the same, and is not taken for one that kills its worker.
+_FIRST_WITHIN_S = 2.0
 
 
 class Keeper:
@@ -30,10 +33,15 @@ class Keeper:
         self._written_step = written_step
         self._last_write = time.monotonic()
         self._interval_s = _LEAST_INTERVAL_S
+        self._within_s = _FIRST_WITHIN_S
 
     @property
     def seconds_since_write(self) -> float:
         return time.monotonic() - self._last_write
+
+    def is_due_within(self, every_s: float) -> bool:
+        """Whether a state within a long epoch is to be written, `every_s` at the latest after the last."""
+        return self.seconds_since_write >= min(every_s, max(self._within_s, self._interval_s))
 
     def epoch_ended(self, snapshot: Snapshot) -> Iterator[Checkpoint]:
         """Writes the epoch's state when it is due, else holds a copy."""
@@ -69,4 +77,5 @@ class Keeper:
         checkpoint = write_snapshot(snapshot, self._folder)
         self._written_step, self._last_write = snapshot.step, time.monotonic()
         self._interval_s = max(_LEAST_INTERVAL_S, _INTERVAL_PER_WRITE * (self._last_write - began))
+        self._within_s *= 1.0 if snapshot.end_of_epoch else 2.0
         return checkpoint

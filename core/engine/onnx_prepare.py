@@ -21,9 +21,8 @@ _COMPARISONS = {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "Greater
 _DIRECT = {"sqrt": "Sqrt", "abs": "Abs", "log": "Log", "exp": "Exp", "sin": "Sin", "cos": "Cos", "tanh": "Tanh"}
 
 
-def prepare_nodes(preparation: Preparation, x: str) -> tuple[Nodes, list[Any]]:
-    """Nodes that end in the value named `x`, (N, *shape) float32, and the graph's inputs."""
-    nodes = Nodes("prepare_")
+def prepare_nodes(preparation: Preparation, nodes: Nodes, x: str) -> tuple[Nodes, list[Any]]:
+    """`nodes` with those that end in the value named `x`, (N, *shape) float32, and the graph's inputs."""
     if preparation.array is not None:
         given = helper.make_tensor_value_info("x", FLOAT, ["N", *preparation.shape])
         nodes.rename(_scaled_array(nodes, preparation.array, len(preparation.shape) + 1), x)

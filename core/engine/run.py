@@ -86,7 +86,7 @@ def _train(run: Run, should_stop: Callable[[], StopReason | None]) -> Iterator[E
                     return
                 if clock.is_due():
                     yield clock.progress()
-                    if keeper.seconds_since_write >= run.checkpoint_every_s:
+                    if keeper.is_due_within(run.checkpoint_every_s) and a.is_finite():
                         yield from keeper.write(a.snapshot(elapsed_s=clock.elapsed_s))
 
                 # Forward, backward, update.
@@ -152,7 +152,9 @@ def _told_apart(values: dict[str, float]) -> tuple[dict[str, float | None], tupl
 
 
 def _stop(a: Assembly, keeper: Keeper, clock: _Clock, reason: StopReason) -> Iterator[Event]:
-    """The state as it stands, written down, and why."""
+    """The state as it stands, written down, and why; one that is not finite would spoil the last that is."""
+    if not a.is_finite():
+        yield from _diverge(a, keeper)
     yield clock.progress()
     yield from keeper.write(a.snapshot(elapsed_s=clock.elapsed_s))
     if reason is StopReason.TIME_LIMIT:

@@ -64,7 +64,8 @@ def choose(session: Session, principal: Principal, job_id: str, which: str) -> C
     chosen = (which == "best" and job.best_checkpoint) or job.last_checkpoint
     row = session.get(Checkpoint, chosen) if chosen else None
     if row is None:
-        hint = "wait until the job has written one"
+        over = job.status in TERMINAL
+        hint = "clone it: this run has none to give" if over else "wait until the job has written one"
         raise Conflict(f"{job.id} is {job.status} and has no checkpoint", code="no_checkpoint", hint=hint)
     return _view(job, row)
 

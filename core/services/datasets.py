@@ -70,9 +70,10 @@ def _check_name(name: str | None) -> None:
     if name is None:
         return
     allowed = 0 < len(name) <= _MAX_NAME and name.isprintable() and is_storable(name) and "/" not in name
-    if not allowed or name.startswith(f"{DATASET}_"):
+    if not allowed or name != name.strip() or name.startswith(f"{DATASET}_"):
         detail = (
-            f"received {name[:80]!a}, expected 1 to {_MAX_NAME} printable characters without '/', not with ds_ first"
+            f"received {name[:80]!a}, expected 1 to {_MAX_NAME} printable characters without '/', no space at an end, "
+            "not with ds_ first; do choose another name"
         )
         raise Invalid("the name cannot be used", errors=[FieldError("/name", "bad_name", detail)])
 
@@ -91,7 +92,7 @@ def list_datasets(
     """The project's data sets, newest first, and after them the built-in ones by name."""
     principal.require("read")
     names = sorted(BUILTIN)
-    if check_cursor(cursor) in names:
+    if check_cursor(cursor, DATASET, names) in names:
         return _builtin_page([], names[names.index(str(cursor)) + 1 :], limit)
     query = select(Dataset).where(Dataset.project == principal.project).order_by(Dataset.id.desc()).limit(limit + 1)
     if cursor is not None:

@@ -138,7 +138,7 @@ def list_jobs(
         )
     if tag is not None:
         query = query.where(_has_tag(session, tag))
-    if check_cursor(cursor) is not None:
+    if check_cursor(cursor, JOB) is not None:
         query = query.where(Job.id < cursor)
     jobs = session.scalars(query).all()
     return Page(views_of(session, jobs[:limit]), jobs[limit - 1].id if len(jobs) > limit else None)

@@ -104,7 +104,7 @@ def list_keys(session: Session, principal: Principal, *, limit: int = 50, cursor
     """All projects' keys, newest first. Needs the scope admin."""
     principal.require("admin")
     query = select(ApiKey).order_by(ApiKey.id.desc()).limit(limit + 1)
-    if check_cursor(cursor):
+    if check_cursor(cursor, KEY, (_BOOTSTRAP,)):
         query = query.where(ApiKey.id < cursor)
     keys = session.scalars(query).all()
     return Page([_view(key) for key in keys[:limit]], keys[limit - 1].id if len(keys) > limit else None)

@@ -47,7 +47,8 @@ def move(
     if status != Status.RUNNING:
         job.lease_owner = job.lease_until = job.cancel_requested_at = job.pause_requested_at = None
     if status == Status.QUEUED:
-        job.not_before = job.dispatched_at = job.changed_at
+        # by the clock that a claim compares with: `changed_at` may be ahead of one that was set back
+        job.not_before = job.dispatched_at = now(session)
         # one that ran already goes on before those that have not begun; one that its user held back queues up again
         job.queued_at = job.queued_at if before == Status.RUNNING else job.changed_at
     reasons = {name: value for name, value in why.items() if value is not None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -23,8 +25,8 @@ def is_storable(text: str) -> bool:
     return not any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in text)
 
 
-def check_cursor(cursor: str | None) -> str | None:
-    """The cursor, if it can be one: a cursor is the id of the last item seen. Raises Invalid."""
-    if cursor is not None and not (cursor.isascii() and cursor.replace("_", "").isalnum()):
+def check_cursor(cursor: str | None, prefix: str, named: Collection[str] = ()) -> str | None:
+    """The cursor, if it can be one: the id of the last item seen, which need not be there still. Raises Invalid."""
+    if cursor is not None and cursor not in named and not re.fullmatch(rf"{prefix}_[0-9a-f]{{32}}", cursor):
         raise Invalid(f"cursor {cursor[:80]!a} was not given out by a page; use next_cursor", code="bad_cursor")
     return cursor

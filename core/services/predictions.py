@@ -110,15 +110,20 @@ def withdraw(session: Session, question_id: str) -> None:
     )
 
 
-def take(session: Session, *, worker_id: str, limit: int = 16, lease_s: float = 30.0) -> list[Taken]:
-    """The oldest open questions, now this worker's; another may take them again when the lease runs out."""
+def take(
+    session: Session, *, worker_id: str, limit: int = 16, lease_s: float = 30.0, export_lease_s: float = 180.0
+) -> list[Taken]:
+    """The oldest open questions, now this worker's; another may take them again when the lease runs out.
+
+    An export may take two minutes, and its worker would take it again itself.
+    """
     moment = now(session)
     is_open = or_(Question.status == "queued", and_(Question.status == "running", Question.lease_until < moment))
     query = select(Question).where(is_open).order_by(Question.id).limit(limit)
     questions = session.scalars(query.with_for_update(skip_locked=True)).all()
     for question in questions:
         question.status, question.worker = "running", worker_id
-        question.lease_until = moment + timedelta(seconds=lease_s)
+        question.lease_until = moment + timedelta(seconds=export_lease_s if question.kind == "export" else lease_s)
     shas = select(Checkpoint.id, Checkpoint.content_sha256).where(
         Checkpoint.id.in_([question.checkpoint_id for question in questions])
     )

@@ -58,11 +58,21 @@ def _unheard(session: Session, republish_s: float) -> list[str]:
 
 
 def release_worker(session: Session, worker_id: str, *, policy: CrashPolicy) -> list[str]:
-    """Frees what a dead predecessor of the same id held; a restarted worker calls it before it takes anything."""
+    """Frees what a dead predecessor of the same id held; a restarted worker calls it before it takes anything.
+
+    The ids of the jobs; its questions are freed as well.
+    """
+    release_questions(session, worker_id)
     jobs = _lock_running(session, Job.lease_owner == worker_id)
     for job in jobs:
         settle_crash(session, job, f"worker {worker_id} was restarted", policy=policy, wait=False)
     return [job.id for job in jobs]
+
+
+def release_questions(session: Session, worker_id: str) -> None:
+    """Lets others answer what the worker took and will not answer; whoever asked waits for less than its lease."""
+    unanswered = update(Question).where(Question.worker == worker_id, Question.status == "running")
+    session.execute(unanswered.values(status="queued", worker=None, lease_until=None))
 
 
 def purge(session: Session, *, idempotency_ttl_s: float, answers_ttl_s: float = 3600.0) -> None:

@@ -12,7 +12,7 @@ def thin(rows: Sequence[Values], max_points: int) -> list[int]:
 
     Buckets are equal stretches of the history, as many as there is room for, so a spike of one row stays (M4-style
     min/max aggregation: Jugel et al. 2014). Where not even one bucket has room for every series, the series that
-    come first in the rows go first.
+    come first in the rows go first. Room that is left, as series share rows or stand still, goes to rows in between.
     """
     if len(rows) <= max_points:
         return list(range(len(rows)))
@@ -25,7 +25,7 @@ def thin(rows: Sequence[Values], max_points: int) -> list[int]:
         start, end = bucket * len(rows) // buckets, (bucket + 1) * len(rows) // buckets
         for name in names:
             places |= _extremes(rows, range(start, end), name)
-    return _cut(sorted(places), max_points)
+    return _filled(_cut(sorted(places), max_points), len(rows), max_points)
 
 
 def _extremes(rows: Sequence[Values], places: range, name: str) -> set[int]:
@@ -37,3 +37,10 @@ def _extremes(rows: Sequence[Values], places: range, name: str) -> set[int]:
 def _cut(places: list[int], max_points: int) -> list[int]:
     """The first and the last of them and what else there is room for."""
     return places if len(places) <= max_points else [*places[: max_points - 1], places[-1]]
+
+
+def _filled(places: list[int], rows: int, max_points: int) -> list[int]:
+    """The places and, in equal steps among the rows left out, as many more as there is room for."""
+    left_out = sorted(set(range(rows)).difference(places))
+    spare = max_points - len(places)
+    return sorted([*places, *(left_out[(2 * place + 1) * len(left_out) // (2 * spare)] for place in range(spare))])

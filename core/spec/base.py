@@ -20,7 +20,8 @@ Positive = Annotated[float, Field(strict=True, gt=0)]
 NonNegative = Annotated[float, Field(strict=True, ge=0)]
 Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
 
-MetricName = Annotated[str, Field(pattern=r"^(train|validation|test)\.[a-z0-9_]+$", max_length=100)]
+METRIC_PATTERN = r"^(train|validation|test)\.[a-z0-9_]+$"
+MetricName = Annotated[str, Field(pattern=METRIC_PATTERN, max_length=100)]
 """`<split>.<metric>`, such as validation.loss."""
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=256)]

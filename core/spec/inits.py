@@ -24,7 +24,7 @@ class Torch(SpecModel):
 
 
 class Xavier(SpecModel):
-    """N(0, gain^2/n), Glorot and Bengio 2010. The lecture has n = n_in; Glorot's own form is mode fan_avg."""
+    """N(0, gain^2/n), Glorot and Bengio 2010. Here n = n_in unless mode differs; Glorot's own form is fan_avg."""
 
     type: Literal["xavier"] = "xavier"
     mode: Mode = Field("fan_in", description=_MODE)
@@ -84,7 +84,7 @@ class Orthogonal(SpecModel):
 
 
 class Zeros(SpecModel):
-    """All zero: right for a bias, and for weights the lecture's example of what cannot learn."""
+    """All zero: right for a bias; weights that begin so cannot learn."""
 
     type: Literal["zeros"] = "zeros"
 

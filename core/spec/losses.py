@@ -15,7 +15,7 @@ class LossBase(SpecModel):
     """What every loss takes."""
 
     reduction: Literal["mean", "sum"] = Field(
-        "mean", description="mean over the batch, or the lecture's sum (the step then grows with the batch)"
+        "mean", description="mean over the batch, or its sum (the step then grows with the batch)"
     )
     label_smoothing: Fraction = Field(
         0.0, description="share of each label spread over all classes, 0 up to 1; classification alone; default 0"

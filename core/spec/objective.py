@@ -128,7 +128,7 @@ def _class_weights(
                 f"{', '.join(label(each) for each in classes[:20])}; do give each class one",
                 needs=_RESTS_ON,
             )
-        return tuple(given)
+        return _weighing(tuple(given), findings)
     labels = [label(each) for each in classes]
     for name in given:
         if name not in labels:
@@ -140,7 +140,19 @@ def _class_weights(
                 + (f"write {near} (did you mean it?)" if near else "remove it"),
                 needs=_RESTS_ON,
             )
-    return tuple(given.get(name, 1.0) for name in labels)
+    return _weighing(tuple(given.get(name, 1.0) for name in labels), findings)
+
+
+def _weighing(weights: tuple[float, ...], findings: Findings) -> tuple[float, ...]:
+    """The weights, of which one class at least must have some, or there is nothing to learn."""
+    if weights and not any(weights):
+        findings.fault(
+            "/loss/class_weight",
+            "no_weight",
+            "received 0 for every class, expected a weight above 0 for one at least; do raise those that count",
+            needs=_RESTS_ON,
+        )
+    return weights
 
 
 def resolve_metrics(spec: JobSpec, roles: Roles, findings: Findings) -> tuple[Metric, ...] | None:

@@ -41,13 +41,13 @@ class SGD(SpecModel):
 
 
 class RMSprop(SpecModel):
-    """w <- w - lr g / (sqrt(E[g^2]) + eps), Hinton 2012; the lecture has eps inside the root."""
+    """w <- w - lr g / (sqrt(E[g^2]) + eps), Hinton 2012; some books have eps inside the root."""
 
     type: Literal["rmsprop"] = "rmsprop"
     lr: Positive = Field(0.01, description=_LR + "; default 0.01")
     alpha: Fraction = Field(0.99, description="decay of the running mean of g^2, 0 up to 1; default 0.99")
     eps: Positive = Field(1e-8, description=_EPS + "; default 1e-8")
-    eps_inside_root: Bool = Field(False, description="true: sqrt(E[g^2] + eps), as the lecture writes it")
+    eps_inside_root: Bool = Field(False, description="true: sqrt(E[g^2] + eps) instead of sqrt(E[g^2]) + eps")
     momentum: Fraction = Field(0.0, description="share of the last step kept, 0 up to 1; default 0")
     centered: Bool = Field(False, description="true: divide by the deviation of g instead of its root mean square")
     weight_decay: NonNegative = Field(0.0, description=_DECAY)

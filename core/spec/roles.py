@@ -223,6 +223,13 @@ def _check_part(part: str, column: Column, where: str, findings: Findings) -> No
         )
     elif part == "split/order_by" and column.type in ("string", "boolean"):
         findings.fault(where, "no_order", _mismatch(column, "numbers or times to sort by", "choose another column"))
+    elif part != "weight" and column.missing:
+        findings.fault(
+            where,
+            "missing_values",
+            f"received {show(column.name)}, where {column.missing} rows have no value, expected one in each; do fill "
+            "them or choose another column",
+        )
     elif part == "split/column":
         _check_split_values(column.categories, where, findings)
 

@@ -72,8 +72,9 @@ def measure(spec: JobSpec, body: Body, schema: DatasetSchema, limits: Limits, fi
         findings.fault(
             "/data/split",
             "no_training_rows",
-            f"received {schema.rows} rows split into {parts}, expected at least 1 to train on; do lower the fractions",
-            needs=("/data/dataset",),
+            f"received {schema.rows} rows, {parts['validation']} of them for validation and {parts['test']} for test, "
+            "expected at least 1 to train on; do lower the fractions",
+            needs=("/data/dataset", "/data/split/column"),
         )
     rows = max(parts["train"], 1)
     wanted = rows if training.batch_size == "full" else training.batch_size

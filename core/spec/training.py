@@ -32,7 +32,7 @@ class TrainingSpec(SpecModel):
 
     epochs: Count = Field(20, description="passes over the training rows, from 1; default 20")
     batch_size: Count | Literal["full"] = Field(
-        32, description="samples in one step, from 1 (the lecture's SGD) to full (gradient descent); default 32"
+        32, description="samples in one step, from 1 (SGD in the strict sense) to full (gradient descent); default 32"
     )
     seed: Seed = Field(0, description="seed of initial weights, order and dropout, an integer from 0; default 0")
     shuffle: Bool = Field(True, description="a new order each epoch; false keeps the order of the rows")

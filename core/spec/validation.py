@@ -7,37 +7,19 @@ column: `read_spec` answers with faults *and* with the spec of what is left.
 from __future__ import annotations
 
 import copy
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from core.errors import FieldError
-from core.spec.findings import Findings, Path, nearest, one_of, pointer, show
+from core.spec.findings import Findings, Path, pointer, show
 from core.spec.job import JobSpec
 from core.spec.locate import Location, locate
-from core.spec.vocabulary import FOREIGN_NAMES
+from core.spec.sentences import KINDS, at_fault, expectation, field_error, sentence
 
 PLACEHOLDER = "?"
 _MINIMUM: dict[str, Any] = {"data": {"dataset": PLACEHOLDER}, "network": {"layers": []}}
-_EXPECTED = {
-    "int_type": "an integer",
-    "int_from_float": "an integer",
-    "int_parsing": "an integer",
-    "int_parsing_size": "a smaller integer",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "string_type": "a text",
-    "string_unicode": "a text of Unicode characters",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "an object",
-    "model_type": "an object",
-    "model_attributes_type": "an object",
-    "finite_number": "a finite number",
-}
 
 
 def read_spec(body: object, findings: Findings) -> JobSpec:
@@ -71,129 +53,31 @@ def _translate(found: list[tuple[ErrorDetails, Location]]) -> list[FieldError]:
     unions: dict[Path, list[tuple[ErrorDetails, Location]]] = {}
     for detail, location in found:
         if location.union_at is None:
-            errors.append(_field_error(detail, location))
+            errors.append(field_error(detail, location, _SECTION_FIELDS))
         else:
             unions.setdefault(location.path[: location.union_at], []).append((detail, location))
     for path, members in unions.items():
         inner = [member for member in members if len(member[1].path) > len(path)]
         if inner:
-            errors.extend(_field_error(*member) for member in inner)
+            errors.extend(field_error(*member, _SECTION_FIELDS) for member in inner)
         else:
-            expected = " or ".join(dict.fromkeys(_expected(detail) for detail, _ in members))
+            expected = " or ".join(dict.fromkeys(expectation(detail) for detail, _ in members))
             received = show(members[0][0]["input"])
-            errors.append(FieldError(pointer(path), "wrong_type", _sentence(received, expected, members[0][1])))
+            errors.append(FieldError(pointer(path), "wrong_type", sentence(received, expected, members[0][1])))
     return errors
 
 
 def _add_new(found: list[tuple[ErrorDetails, Location]], findings: Findings) -> None:
     """Findings between fields, which pydantic looks at only once each field is sound."""
     for detail, location in found:
-        if detail["type"] not in _EXPECTED and "field" in detail.get("ctx", {}):
-            error = _field_error(detail, location)
+        if detail["type"] not in KINDS and "field" in detail.get("ctx", {}):
+            error = field_error(detail, location, _SECTION_FIELDS)
             findings.fault(error.pointer, error.code, error.detail)
-
-
-def _field_error(detail: ErrorDetails, location: Location) -> FieldError:  # noqa: PLR0911 - one return a kind of fault
-    kind, context = detail["type"], detail.get("ctx", {})
-    where = pointer(_at(detail, location))
-    match kind:
-        case "extra_forbidden":
-            return FieldError(where, "unknown_field", _unknown_field(location))
-        case "missing":
-            return FieldError(where, "missing", _sentence("nothing", "this field", location, do="add it"))
-        case "union_tag_not_found":
-            choice = str(context.get("discriminator", "'type'")).strip("'")
-            return FieldError(f"{where}/{choice}", "missing", f"received no {choice}, expected one; do add it")
-        case "union_tag_invalid":
-            return _unknown_tag(where, detail)
-        case "literal_error":
-            known = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
-            return FieldError(where, "unknown_value", _unknown(detail["input"], known))
-    if "field" in context:
-        return FieldError(where, kind, detail["msg"])
-    code = "wrong_type" if kind in _EXPECTED else "out_of_range"
-    return FieldError(where, code, _sentence(show(detail["input"]), _expected(detail), location))
-
-
-def _sentence(received: str, expected: str, location: Location, *, do: str = "change it") -> str:
-    """`received …, expected …; do …`, with what the field means."""
-    field = location.owner.model_fields.get(str(location.path[-1])) if location.owner and location.path else None
-    meaning = f" ({field.description})" if field and field.description else ""
-    return f"received {received}, expected {expected}{meaning}; do {do}"
-
-
-def _expected(detail: ErrorDetails) -> str:  # noqa: PLR0911 - one line a kind of constraint
-    kind, context = detail["type"], detail.get("ctx", {})
-    match kind:
-        case "greater_than":
-            return f"a number above {context['gt']:g}"
-        case "greater_than_equal":
-            return f"a number from {context['ge']:g}"
-        case "less_than":
-            return f"a number below {context['lt']:g}"
-        case "less_than_equal":
-            return f"a number up to {context['le']:g}"
-        case "too_short":
-            return f"at least {context['min_length']} entries"
-        case "too_long":
-            return f"at most {context['max_length']} entries"
-        case "string_too_short":
-            return f"at least {context['min_length']} characters"
-        case "string_too_long":
-            return f"at most {context['max_length']} characters"
-        case "string_pattern_mismatch":
-            return "<split>.<metric>, such as validation.loss"
-        case "literal_error":
-            return str(context["expected"])
-    return _EXPECTED.get(kind, detail["msg"])
-
-
-def _unknown_field(location: Location) -> str:
-    name = str(location.path[-1])
-    known = list(location.owner.model_fields) if location.owner else []
-    near = nearest(name, known)
-    elsewhere = [
-        pointer((*path, name))
-        for path, fields in _SECTION_FIELDS.items()
-        if name in fields and path != location.path[:-1]
-    ]
-    if name == "layers" and "family" in known:
-        advice = "give either a family or layers"
-    elif near is None and elsewhere:
-        advice = f"move it to {elsewhere[0]}"
-    else:
-        advice = f"write {near} (did you mean it?)" if near else "remove it"
-    return f"received the unknown field {show(name)}, expected {one_of(known)}; do {advice}"
-
-
-def _unknown_tag(where: str, detail: ErrorDetails) -> FieldError:
-    context = detail["ctx"]
-    choice = "family" if "network_tag" in str(context["discriminator"]) else str(context["discriminator"]).strip("'")
-    known = [word.strip("'") for word in str(context["expected_tags"]).split(", ")]
-    known = [word for word in known if (choice, word) != ("family", "layers")]
-    value = cast("dict[str, Any]", detail["input"]).get(choice) if isinstance(detail["input"], dict) else context["tag"]
-    return FieldError(f"{where}/{choice}", f"unknown_{choice}", _unknown(value, known))
-
-
-def _unknown(value: object, known: list[str]) -> str:
-    foreign = FOREIGN_NAMES.get(value.lower().replace("-", "_")) if isinstance(value, str) else None
-    near = nearest(value, known) if isinstance(value, str) else None
-    if foreign and (foreign in known or " " in foreign):
-        advice = foreign if " " in foreign else f"write {foreign}"
-    else:
-        advice = f"write {near} (did you mean it?)" if near else "choose one of them"
-    return f"received {show(value)}, expected {one_of(known)}; do {advice}"
-
-
-def _at(detail: ErrorDetails, location: Location) -> Path:
-    """The path at fault; a fault between fields names the one to change."""
-    field = detail.get("ctx", {}).get("field")
-    return (*location.path, str(field)) if field else location.path
 
 
 def _removable(detail: ErrorDetails, location: Location) -> Path:
     """What to take out: the faulty field; where one is missing, what should hold it."""
-    return location.path[:-1] if detail["type"] == "missing" else _at(detail, location)
+    return location.path[:-1] if detail["type"] == "missing" else at_fault(detail, location)
 
 
 def _set_aside(rest: dict[str, Any], paths: list[Path], findings: Findings) -> None:

@@ -12,7 +12,7 @@ from netmill.files import OnBytes, chunks_of, format_of, stem_of
 from netmill.job import Job, save_checkpoint
 from netmill.models import Dataset, JobState, Plan
 from netmill.retry import RetryPolicy
-from netmill.transport import Request, Transport, new_key
+from netmill.transport import Request, Transport, new_key, segment
 from netmill.version import __version__
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -67,11 +67,11 @@ class Client:
 
     def plan(self, spec: Spec) -> Plan:
         """What the spec would train: layers, shapes, parameters, memory, time; raises InvalidError as `train` does."""
-        return Plan.model_validate(self._transport.post("/v1/plan", dict(spec)))
+        return Plan.of(self._transport.post("/v1/plan", dict(spec)))
 
     def job(self, job_id: str) -> Job:
         """A handle on a job; raises NotFoundError."""
-        return self._job(self._transport.get(f"/v1/jobs/{job_id}"))
+        return self._job(self._transport.get(f"/v1/jobs/{segment(job_id)}"))
 
     def jobs(
         self,
@@ -104,24 +104,24 @@ class Client:
         request = Request(
             "POST", "/v1/datasets", params, lambda: chunks_of(file, on_bytes), headers, new_key(), wait_s=600.0
         )
-        return Dataset.model_validate(self._transport.json(request))
+        return Dataset.of(self._transport.json(request))
 
     def datasets(self, *, limit: int | None = None) -> Iterator[Dataset]:
         """Data sets, the built-in ones included."""
         for row in self._list("/v1/datasets", limit, {}):
-            yield Dataset.model_validate(row)
+            yield Dataset.of(row)
 
     def dataset(self, id_or_name: str) -> Dataset:
         """One data set; raises NotFoundError."""
-        return Dataset.model_validate(self._transport.get(f"/v1/datasets/{id_or_name}"))
+        return Dataset.of(self._transport.get(f"/v1/datasets/{segment(id_or_name)}"))
 
     def preview(self, id_or_name: str, rows: int = 10) -> list[dict[str, Any]]:
         """The first rows of a data set."""
-        return list(self._transport.get(f"/v1/datasets/{id_or_name}/preview", {"rows": rows})["data"])
+        return list(self._transport.get(f"/v1/datasets/{segment(id_or_name)}/preview", {"rows": rows})["data"])
 
     def delete_dataset(self, dataset_id: str) -> None:
         """Deletes a data set; raises ConflictError while a job that is not finished uses it."""
-        self._transport.delete(f"/v1/datasets/{dataset_id}")
+        self._transport.delete(f"/v1/datasets/{segment(dataset_id)}")
 
     def download(self, checkpoint_id: str, path: str | Path) -> Path:
         """Writes a checkpoint's safetensors file to the path, its sha256 checked."""
@@ -134,7 +134,7 @@ class Client:
 
     def zoo_spec(self, name: str) -> dict[str, Any]:
         """One ready job spec, to be given to `train`; raises NotFoundError."""
-        answer = dict(self._transport.get(f"/v1/zoo/{name}"))
+        answer = dict(self._transport.get(f"/v1/zoo/{segment(name)}"))
         return dict(answer.get("spec", answer))
 
     def catalog(self) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class Client:
         return dict(self._transport.get("/v1/schema"))
 
     def _job(self, answer: Any) -> Job:
-        return Job(self._transport, JobState.model_validate(answer))
+        return Job(self._transport, JobState.of(answer))
 
     def _list(self, path: str, limit: int | None, filters: Mapping[str, str | None]) -> Iterator[dict[str, Any]]:
         cursor: str | None = None

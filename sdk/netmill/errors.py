@@ -20,6 +20,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+# a message for people: a file of a thousand rows without a column has a thousand faults, all of them in `errors`
+SHOWN_FAULTS = 20
+
 
 class NetmillError(Exception):
     """Root of all errors of this package."""
@@ -182,7 +185,9 @@ def api_error(problem: Problem) -> ApiError:
 
 def _in_words(problem: Problem) -> str:
     lines = [f"{problem.detail or problem.title} [{problem.status} {problem.code}]"]
-    lines += [f"  {fault.pointer or '/'}: {fault.detail}" for fault in problem.errors]
+    lines += [f"  {fault.pointer or '/'}: {fault.detail}" for fault in problem.errors[:SHOWN_FAULTS]]
+    if (left := len(problem.errors) - SHOWN_FAULTS) > 0:
+        lines.append(f"  … and {left} more of the kind")
     if problem.hint:
         lines.append(f"  hint: {problem.hint}")
     return "\n".join(lines)

@@ -25,6 +25,7 @@ def show(job: Job, console: Console) -> None:
     """Returns when the job is over, having shown how it came there."""
     view: _Bar | _Lines = _Bar(console) if console.is_terminal else _Lines(console)
     after = 0
+    epoch = 0
     values: dict[str, Any] = {}
     with view:
         while True:
@@ -33,9 +34,11 @@ def show(job: Job, console: Console) -> None:
                 after = event.seq
                 if event.type == "metrics":
                     values = dict(event.data.get("values") or {})
+                    epoch = int(event.data.get("epoch") or epoch)
                 elif event.type == "warning":
                     view.warn(event)
-            view.update(job, values, over=over)
+            # the events are newer than the job, which was read before them
+            view.update(job, max(epoch, job.progress.epoch), values, over=over)
             # events are read once more after the job was seen to be over, so that the last of them are shown
             if over:
                 return
@@ -75,13 +78,13 @@ class _Bar:
     def warn(self, event: Event) -> None:
         self._progress.console.print(f"[yellow]{escape(warning(event))}[/yellow]", highlight=False)
 
-    def update(self, job: Job, values: dict[str, Any], *, over: bool) -> None:
+    def update(self, job: Job, epoch: int, values: dict[str, Any], *, over: bool) -> None:
         state = job.progress
         eta = "" if over or state.eta_s is None else f"{duration(state.eta_s)} left"
         self._progress.update(
             self._task,
             total=state.epochs or None,
-            completed=state.epoch,
+            completed=epoch,
             status=status(job),
             losses=losses(values),
             eta=eta,
@@ -105,15 +108,15 @@ class _Lines:
     def warn(self, event: Event) -> None:
         self._line(warning(event))
 
-    def update(self, job: Job, values: dict[str, Any], *, over: bool) -> None:
+    def update(self, job: Job, epoch: int, values: dict[str, Any], *, over: bool) -> None:
         state = job.progress
-        now = (status(job), state.epoch)
+        now = (status(job), epoch)
         early = now[0] == self._shown[0] and time.monotonic() < self._next
         if not over and (early or now == self._shown):
             return
         self._shown = now
         self._next = time.monotonic() + LINE_EVERY_S
-        epochs = f"epoch {state.epoch}/{state.epochs}" if state.epochs else ""
+        epochs = f"epoch {epoch}/{state.epochs}" if state.epochs else ""
         self._line("  ".join(filter(None, [job.id, now[0], epochs, losses(values)])))
 
     def _line(self, text: str) -> None:

@@ -14,7 +14,7 @@ from netmill.files import save
 from netmill.follow import show
 from netmill.models import Checkpoint, Event, JobError, JobState, Prediction, Progress, Result
 from netmill.table import Table
-from netmill.transport import Request, Transport
+from netmill.transport import Request, Transport, segment
 
 # how long one request is held; the service allows 60
 POLL_S = 30.0
@@ -112,11 +112,11 @@ class Job:
     def events(self, *, after: int = 0, follow: bool = False) -> Iterator[Event]:
         """What happened, in order, from the event after number `after`; `follow` goes on until the job is over."""
         for row in self._pages("events", after, follow=follow):
-            yield Event.model_validate(row)
+            yield Event.of(row)
 
     def checkpoints(self) -> list[Checkpoint]:
         """What is stored of it, the newest first."""
-        return [Checkpoint.model_validate(row) for row in self._transport.get(f"{self._path()}/checkpoints")["data"]]
+        return [Checkpoint.of(row) for row in self._transport.get(f"{self._path()}/checkpoints")["data"]]
 
     def predict(
         self,
@@ -143,7 +143,7 @@ class Job:
             # a better checkpoint may appear between two pieces
             checkpoint = answer.get("checkpoint") or checkpoint
             data += answer["data"]
-        return Prediction.model_validate({**answer, "data": data})
+        return Prediction.of({**answer, "data": data})
 
     def export(self, path: str | Path, format: ExportFormat = "safetensors") -> Path:  # noqa: A002  # the API's name
         """Writes the model with its preprocessing and spec inside to the path; safetensors, onnx or torch_export."""
@@ -179,17 +179,17 @@ class Job:
     def clone(self, patch: Mapping[str, Any] | None = None) -> Job:
         """A new job with this one's spec, changed by a JSON merge patch (RFC 7396)."""
         answer = self._transport.post(f"{self._path()}/clone", dict(patch or {}))
-        return Job(self._transport, JobState.model_validate(answer))
+        return Job(self._transport, JobState.of(answer))
 
     def delete(self) -> None:
         """Deletes a finished job with all that it stored."""
         self._transport.delete(self._path())
 
     def _path(self) -> str:
-        return f"/v1/jobs/{self.id}"
+        return f"/v1/jobs/{segment(self.id)}"
 
     def _took(self, answer: Any) -> Self:
-        self.state = JobState.model_validate(answer)
+        self.state = JobState.of(answer)
         return self
 
     def _pages(self, what: str, after: int, *, follow: bool = False) -> Iterator[dict[str, Any]]:
@@ -224,6 +224,7 @@ class Job:
 
 def save_checkpoint(transport: Transport, checkpoint_id: str, path: Path) -> Path:
     """Writes a checkpoint's file, its sha256 checked against what the service stored."""
-    stored = Checkpoint.model_validate(transport.get(f"/v1/checkpoints/{checkpoint_id}"))
-    with transport.open(Request("GET", f"/v1/checkpoints/{checkpoint_id}/content", stream=True)) as response:
+    url = f"/v1/checkpoints/{segment(checkpoint_id)}"
+    stored = Checkpoint.of(transport.get(url))
+    with transport.open(Request("GET", f"{url}/content", stream=True)) as response:
         return save(response, path, stored.sha256)

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from netmill.errors import TransportError
 
 
 class Answer(BaseModel):
     """Base of all answers."""
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+    @classmethod
+    def of(cls, answer: Any) -> Self:
+        """The answer, typed; raises TransportError for what no Netmill service says."""
+        try:
+            return cls.model_validate(answer)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join(map(str, fault["loc"])) or "the whole"
+            raise TransportError(
+                f"the answer is no {cls.__name__} ({where}: {fault['msg']}); "
+                "is it a Netmill service, and is this client as new as the service?"
+            ) from error
 
 
 class Progress(Answer):

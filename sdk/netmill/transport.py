@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -40,12 +41,12 @@ class Transport:
     """HTTP to one service."""
 
     def __init__(self, url: str, key: str | None, timeout_s: float, policy: RetryPolicy, version: str) -> None:
-        self.url = url.rstrip("/")
+        self.url = _checked_url(url)
         self._timeout_s = timeout_s
         self._policy = policy
         headers = {"User-Agent": f"netmill-python/{version}", "Accept": "application/json"}
         if key:
-            headers["Authorization"] = f"Bearer {key}"
+            headers["Authorization"] = f"Bearer {_checked_key(key)}"
         # a proxy from the environment cannot reach this machine's loopback
         self._http = httpx.Client(base_url=self.url, headers=headers, trust_env=not _is_local(self.url))
 
@@ -60,7 +61,7 @@ class Transport:
 
     def post(self, path: str, body: Any = None, *, params: Parameters | None = None, key: str | None = None) -> Any:
         """The answer's JSON; `key` is the Idempotency-Key, a new one when none is given."""
-        content = b"" if body is None else json.dumps(body, allow_nan=False).encode()
+        content = b"" if body is None else _as_json(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         return self.json(Request("POST", path, params, lambda: content, headers, key or new_key()))
 
@@ -135,6 +136,38 @@ class Transport:
 def new_key() -> str:
     """An Idempotency-Key for one logical POST."""
     return uuid.uuid4().hex
+
+
+def segment(name: str) -> str:
+    """A name or id as one segment of a path: whatever was typed, it leads nowhere else."""
+    return quote(name, safe="")
+
+
+def _checked_url(url: str) -> str:
+    """The URL without a slash at its end; raises ValueError when no request could go there."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"received the URL {url!r}, which cannot be read: {error}") from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(
+            f"received the URL {url!r}, expected http://HOST:PORT or https://HOST; change NETMILL_URL or --url"
+        )
+    return url.rstrip("/")
+
+
+def _checked_key(key: str) -> str:
+    """The key; raises ValueError, which does not repeat it, when it cannot stand in a header."""
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ValueError("the key holds characters that no key has (expected nm_…); copy it again into NETMILL_KEY")
+    return key
+
+
+def _as_json(body: Any) -> bytes:
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"what was to be sent cannot be written as JSON: {error}") from error
 
 
 def _json(response: httpx.Response) -> Any:

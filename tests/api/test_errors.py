@@ -73,6 +73,9 @@ BAD_QUERIES = [
     "/v1/jobs?limit=99999999999999999999999",
     "/v1/jobs?status=done",
     "/v1/jobs?cursor=%27%3B--",
+    "/v1/jobs?cursor=older",
+    "/v1/datasets?cursor=older",
+    "/v1/keys?cursor=older",
     "/v1/jobs?cursor=%F0%9F%92%A9",
     "/v1/jobs?tag=%00",
     "/v1/jobs/job_1?wait=nan",
@@ -92,6 +95,56 @@ def test_a_bad_parameter_is_named(live: Live, address: str) -> None:
     answer = live.http.get(address)
     assert answer.status_code == 422, answer.text
     is_problem(answer)
+
+
+@pytest.mark.parametrize(
+    ("address", "pointer", "code", "words"),
+    [
+        ("/v1/jobs?limit=999", "/query/limit", "out_of_range", 'received "999", expected a number up to 200; do'),
+        ("/v1/jobs?limit=few", "/query/limit", "wrong_type", 'received "few", expected an integer; do'),
+        ("/v1/jobs?status=quued", "/query/status", "unknown_value", "do write queued (did you mean it?)"),
+        ("/v1/jobs/j/export?format=onx", "/query/format", "unknown_value", "do write onnx (did you mean it?)"),
+    ],
+)
+def test_a_bad_parameter_is_explained(live: Live, address: str, pointer: str, code: str, words: str) -> None:
+    [fault] = is_problem(live.http.get(address))["errors"]
+    assert (fault["pointer"], fault["code"]) == (pointer, code)
+    assert words in fault["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "code", "words"),
+    [
+        ("/v1/jobs/j/continue", {"epochs": 0}, "/epochs", "out_of_range", "received 0, expected a number from 1"),
+        ("/v1/jobs/j/continue", {"epochs": 1, "epoch": 2}, "/epoch", "unknown_field", "do write epochs (did you"),
+        ("/v1/jobs/j/continue", {"epochs": 1, "seed": 2}, "/seed", "unknown_field", "do remove it"),
+        ("/v1/jobs/j/predict", {"rows": [1]}, "/rows/0", "wrong_type", "received 1, expected an object"),
+        ("/v1/jobs/j/predict", {}, "/rows", "rows_or_inputs", "received neither rows nor inputs, expected one of"),
+        ("/v1/keys", {"project": "a/b", "scopes": ["read"]}, "/project", "out_of_range", "a text that matches"),
+        ("/v1/keys", {"project": "a", "scopes": ["raed"]}, "/scopes/0", "unknown_value", "do write read (did you"),
+        (
+            "/v1/keys",
+            {"project": "a", "scopes": ["read"], "expires_at": "soon"},
+            "/expires_at",
+            "wrong_type",
+            "RFC 3339",
+        ),
+    ],
+)
+def test_a_small_body_is_explained_as_a_spec_is(
+    live: Live, path: str, body: Any, pointer: str, code: str, words: str
+) -> None:
+    [fault] = is_problem(live.http.post(path, json=body))["errors"]
+    assert (fault["pointer"], fault["code"]) == (pointer, code)
+    assert words in fault["detail"]
+
+
+def test_head_tells_what_get_would(live: Live) -> None:
+    for path in ("/v1/jobs", "/v1/datasets/iris", "/v1/jobs/nope"):
+        told, full = live.http.head(path), live.http.get(path)
+        assert (told.status_code, told.content) == (full.status_code, b"")
+        assert told.headers["content-length"] == full.headers["content-length"]
+        assert told.headers.get("etag") == full.headers.get("etag")
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def labels(curves: Curves) -> list[tuple[str, list[str]]]:
 def test_loss_and_scores_have_a_panel_each() -> None:
     assert labels(Curves("digits", "succeeded", CLASSIFICATION, best_epoch=17)) == [
         ("loss", ["train loss", "validation loss", "best (epoch 17)"]),
-        ("score", ["validation accuracy", "train accuracy", "validation auc", "best (epoch 17)"]),
+        ("score", ["validation accuracy", "train accuracy", "validation AUC", "best (epoch 17)"]),
     ]
 
 

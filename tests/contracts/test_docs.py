@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import demo
 from tests.support.service import Service
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,25 @@ def test_the_quick_start_runs_as_it_is_printed(service: Service, tmp_path: Path)
     job = service.http.get("/v1/jobs", params={"limit": 1}).json()["data"][0]
     assert (job["status"], job["progress"]["epoch"]) == ("succeeded", 7)
     assert job["result"]["metrics"]["test.auc"] > 0.6
+
+
+def test_the_curl_lines_of_the_demo_run_as_it_prints_them(service: Service, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    spec = json.loads((ROOT / "examples" / "higgs.json").read_text())
+    spec["data"]["dataset"] = demo.DATASET
+    spec["training"]["epochs"] = 1
+    (tmp_path / demo.OUTPUT).mkdir()
+    (tmp_path / demo.OUTPUT / "higgs.json").write_text(json.dumps(spec))
+    lines = demo.curl_lines(str(service.http.base_url).rstrip("/"))
+    # an error of the service shall fail the test, and a reader shall see it
+    script = "\n".join(["set -euo pipefail", *lines]).replace("curl ", "curl --fail-with-body -sS ")
+    result = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert '"succeeded"' in result.stdout
+    assert (tmp_path / demo.OUTPUT / "learning-curve.svg").read_text().count("<svg") == 1
+    assert (tmp_path / demo.OUTPUT / "model.onnx").stat().st_size > 1000
 
 
 def test_the_python_lines_run_as_they_are_printed(service: Service) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from core.settings import Settings
 from embedded import service
+from embedded.database import MigrationFailed
 from embedded.service import Options, Refused, authentication_of, parts_of, settings_of
 
 
@@ -57,6 +58,19 @@ def test_the_operators_database_and_broker_win(tmp_path: Path) -> None:
     settings = settings_of(Options(tmp_path), tmp_path, 8000, "off", own)
     assert {name: settings[name] for name in own} == own
     assert [part.name for part in parts_of(tmp_path, settings, own_broker=False)] == ["api", "worker"]
+
+
+def test_the_address_that_a_killed_service_left_behind_is_forgotten_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bool:
+        raise MigrationFailed("not today")
+
+    monkeypatch.setattr(service.database, "migrate", fail)
+    (tmp_path / service.SERVER_FILE).write_text('{"url": "http://127.0.0.1:1", "pid": 1}')
+    with pytest.raises(MigrationFailed):
+        service.serve(Options(tmp_path, port=0), {}, lambda words, **facts: None)
+    assert not (tmp_path / service.SERVER_FILE).exists()
 
 
 def test_the_parts_are_the_entry_points_that_compose_starts(tmp_path: Path) -> None:

@@ -134,3 +134,22 @@ def test_a_foreign_folder_of_the_same_name_is_not_run(tmp_path: Path) -> None:
     service.start()
     service.stop()
     assert not list(tmp_path.rglob("hijacked"))
+
+
+def test_a_setting_that_no_part_would_start_with_is_said_at_once(tmp_path: Path) -> None:
+    said = refused("--data-dir", str(tmp_path / "data"), "--port", "0", NETMILL_THREADS="many")
+    assert "NETMILL_THREADS" in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    said = refused("--data-dir", str(tmp_path / "data"), "--port", "0")
+    assert said.startswith(f"cannot start: {tmp_path / 'data'}: File exists; ")
+
+
+@pytest.mark.parametrize("url", ["bogus", "postgresql+psycopg://u:hidden@127.0.0.1:9/x"])
+def test_a_database_that_cannot_be_used_is_said_in_words(tmp_path: Path, url: str) -> None:
+    said = refused("--data-dir", str(tmp_path / "data"), "--port", "0", DATABASE_URL=url)
+    assert "DATABASE_URL" in said
+    assert "hidden" not in said

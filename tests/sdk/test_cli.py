@@ -101,7 +101,38 @@ def test_a_file_that_is_no_spec_is_refused_here(script: Script, tmp_path: Path, 
 
 
 def test_a_missing_file_is_said(script: Script) -> None:
-    assert "nowhere.json" in netmill(script, "train", "nowhere.json").stderr
+    said = netmill(script, "train", "nowhere.json").stderr
+    assert said == "error: cannot use nowhere.json: No such file or directory; check the path and its permissions\n"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b'{"lr": NaN}', b"{"])
+def test_what_is_not_json_is_said_with_the_files_name(script: Script, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.json").write_bytes(content)
+    done = netmill(script, "plan", str(tmp_path / "bad.json"))
+    assert (done.exit_code, script.seen) == (1, [])
+    assert "bad.json is not JSON: " in done.stderr
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host", "http://", "localhost:8000/"])
+def test_a_url_that_leads_nowhere_is_refused_in_words(url: str) -> None:
+    done = CliRunner().invoke(cli.build(), ["jobs", "--url", url])
+    assert done.exit_code == 1
+    assert "expected http://HOST:PORT" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["nm_schlüssel", "nm_a\nb", "nm a"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_repeated(script: Script, key: str) -> None:
+    done = netmill(script, "jobs", "--key", key)
+    assert (done.exit_code, script.seen) == (1, [])
+    assert "NETMILL_KEY" in done.stderr
+    assert key not in done.output
+
+
+@pytest.mark.parametrize("command", ["job", "delete", "cancel", "logs"])
+def test_an_id_is_one_segment_of_the_path(script: Script, command: str) -> None:
+    script.play(Reply(404, problem(404, "not_found")))
+    assert netmill(script, command, "../datasets/x?y#z").exit_code == 1
+    assert {seen.path.split("/")[-1] for seen in script.seen} == {"..%2Fdatasets%2Fx%3Fy%23z"}
 
 
 def test_jobs_and_job_for_people_and_programs(script: Script) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import netmill
-from netmill import ApiError, InvalidError, NetmillError
+from netmill import ApiError, InvalidError, NetmillError, TransportError
 from tests.sdk.conftest import Reply, Script, problem
 
 KINDS = {
@@ -72,3 +74,25 @@ def test_the_key_is_in_no_message(script: Script) -> None:
         script.client(key="nm_very_secret").job("job_1")
     assert script.seen[0].headers["Authorization"] == "Bearer nm_very_secret"
     assert "secret" not in f"{caught.value} {caught.value!r} {caught.value.problem}"
+
+
+def test_an_answer_of_another_kind_of_service_is_said_to_be_none_of_ours(script: Script) -> None:
+    script.play(Reply(200, {"status": "ok"}))
+    with pytest.raises(TransportError, match=r"no JobState .*is it a Netmill service"):
+        script.client().job("job_1")
+
+
+def test_a_thousand_faults_are_all_there_and_not_all_printed(script: Script) -> None:
+    faults = [{"pointer": f"/rows/{row}/age", "code": "x", "detail": "no value"} for row in range(1000)]
+    script.play(Reply(422, problem(422, "invalid", errors=faults)))
+    with pytest.raises(InvalidError) as caught:
+        script.client().train({})
+    assert len(caught.value.errors) == 1000
+    assert str(caught.value).splitlines()[-1] == "  … and 980 more of the kind"
+
+
+@pytest.mark.parametrize("spec", [{"lr": float("nan")}, {"tags": {"a", "b"}}])
+def test_a_spec_that_is_no_json_is_refused_here(script: Script, spec: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="cannot be written as JSON"):
+        script.client().train(spec)
+    assert script.seen == []

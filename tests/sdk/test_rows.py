@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from netmill.rows import Question, read_question
+from core.data import frames
+from netmill.rows import MISSING, Question, read_question
 
 
 def written(folder: Path, name: str, text: str) -> Path:
@@ -61,3 +63,32 @@ def test_json_says_itself_what_it_is(tmp_path: Path, name: str, value: Any, expe
 def test_what_is_no_question_is_refused_by_name(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match=r"a\.json"):
         read_question(written(tmp_path, "a.json", text))
+
+
+def test_what_counts_as_missing_is_what_the_service_counts() -> None:
+    assert frozenset(frames.MISSING) == MISSING
+
+
+def test_a_cell_is_a_number_only_where_everybody_says_so(tmp_path: Path) -> None:
+    assert read_question(written(tmp_path, "a.csv", "x,y,z\n1_000,inf,-Infinity\n")).rows == [
+        {"x": "1_000", "y": "inf", "z": "-Infinity"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", b"", "empty"),
+        ("a.csv", b"\xff\xfe", "utf-8"),
+        ("a.csv.gz", b"\x1f\x8bxx", "cannot be read"),
+        ("a.json.gz", gzip.compress(b"[1, 2]")[:-9], "cannot be read"),
+        ("a.json", b'[{"x": NaN}]', "NaN is no number"),
+        ("a.txt", b"1", r"expected a name that ends in \.csv"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{re.escape(name)}.*{said}"):
+        read_question(tmp_path / name)

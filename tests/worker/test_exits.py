@@ -25,6 +25,7 @@ def status_of(action: Callable[[], object]) -> int:
     ("action", "words"),
     [
         (lambda: os._exit(3), "exited with code 3"),
+        (lambda: os._exit(os.EX_IOERR), "disk may be full"),
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "killed (SIGKILL)"),
         (lambda: os.kill(os.getpid(), signal.SIGSEGV), "segmentation fault"),
         (lambda: os.kill(os.getpid(), signal.SIGBUS), "SIGBUS"),

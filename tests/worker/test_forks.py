@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.service import REPOSITORY, wait_until
 from worker.forks import Child, ForkServer, child_environment
+from worker.questions import Answerer
 
 SETTINGS = {"memory_bytes": 0, "threads": 1}
 
@@ -113,6 +114,32 @@ def test_a_killed_server_is_replaced_and_its_children_die_with_it(forks: ForkSer
     child.close()
     predictor(forks, scratch).close()
     assert forks.pid != first
+
+
+def test_a_process_that_nobody_asks_ends_and_the_next_question_has_another(forks: ForkServer, scratch: Path) -> None:
+    answerer = Answerer(forks, "predict", {**SETTINGS, "workdir": str(scratch)})
+    question = {"id": "q", "sha256": "none", "content": str(scratch / "none"), "request": {}}
+    answerer.ask(question, 20)
+    first = answerer.pid
+    assert first
+    answerer.close_idle(100)
+    assert answerer.pid == first
+    answerer.close_idle(0)
+    assert answerer.pid is None
+    assert dead(first)
+    answerer.ask(question, 20)
+    assert answerer.pid not in (None, first)
+    answerer.close()
+
+
+def test_a_process_that_died_unasked_costs_no_answer(forks: ForkServer, scratch: Path) -> None:
+    answerer = Answerer(forks, "predict", {**SETTINGS, "workdir": str(scratch)})
+    question = {"id": "q", "sha256": "none", "content": str(scratch / "none"), "request": {}}
+    for _ in range(5):
+        answerer.ask(question, 20)
+        assert answerer.pid
+        os.kill(answerer.pid, signal.SIGKILL)
+    answerer.close()
 
 
 WORKER = """

@@ -29,15 +29,22 @@ def test_two_workers_have_two_names_and_a_dead_ones_name_comes_back(tmp_path: Pa
     assert process.stdout
     with process.stdout:
         first = process.stdout.readline().strip()
-        assert first == f"{socket.gethostname()}-1"
+        assert first.startswith(f"{socket.gethostname()}-1-")
         second = identity.take(tmp_path)
-        assert second.name == f"{socket.gethostname()}-2"
+        assert second.name.startswith(f"{socket.gethostname()}-2-")
         process.kill()
         process.wait()
     again = identity.take(tmp_path)
     assert again.name == first
     again.release()
     second.release()
+
+
+def test_two_machines_with_one_host_name_have_two_names(tmp_path: Path) -> None:
+    ours, theirs = identity.take(tmp_path / "ours"), identity.take(tmp_path / "theirs")
+    assert ours.name != theirs.name
+    ours.release()
+    theirs.release()
 
 
 def test_a_given_name_is_refused_while_its_owner_lives(tmp_path: Path) -> None:
@@ -63,7 +70,7 @@ def test_health_is_a_fresh_heartbeat_file(tmp_path: Path) -> None:
     assert age_s is not None
     assert age_s < 5
     os.utime(mine.folder / "heartbeat", (1e9, 1e9))
-    age_s = healthcheck.newest_age_s(tmp_path, mine.name)
+    age_s = healthcheck.newest_age_s(tmp_path, mine.folder.name)
     assert age_s is not None
     assert age_s > healthcheck.FRESH_S
     assert healthcheck.newest_age_s(tmp_path, "another") is None

@@ -67,7 +67,8 @@ def upload(
 ) -> None:
     """Store a file as a data set."""
     columns = (TextColumn("upload"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=session.err, transient=True, disable=session.json) as bar:
+    hidden = session.json or not session.err.is_terminal
+    with Progress(*columns, console=session.err, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=file.stat().st_size)
         stored = session.client.upload(
             file, name=name, format=format_, on_bytes=lambda sent, total: bar.update(task, completed=sent, total=total)

@@ -23,6 +23,7 @@ from rich.table import Table
 from netmill.client import Client
 from netmill.errors import ApiError, JobFailedError, NetmillError, TransportError
 from netmill.retry import RetryPolicy
+from netmill.rows import loads
 
 # a person waits: a service that is away is said after a second
 IMPATIENT = RetryPolicy(retries=3)
@@ -77,15 +78,13 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
 
         @wraps(function)
         def call(*, url: str | None, key: str | None, as_json: bool, **own: Any) -> None:
-            session = Session(Client(url, key, retry=IMPATIENT), as_json)
             try:
-                function(session, **own)
+                with Client(url, key, retry=IMPATIENT) as client:
+                    function(Session(client, as_json), **own)
             except (NetmillError, ValueError, LookupError, OSError) as error:
-                raise typer.Exit(_explain(session, error)) from error
+                raise typer.Exit(_explain(error, as_json=as_json)) from error
             except KeyboardInterrupt:
                 raise typer.Exit(INTERRUPTED) from None
-            finally:
-                session.client.close()
 
         own = list(signature.parameters.values())[1:]
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -101,18 +100,24 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
     return register
 
 
-def _explain(session: Session, error: Exception) -> int:
+def _explain(error: Exception, *, as_json: bool) -> int:
     """Says what went wrong, with every faulty field by its pointer; gives the exit code."""
-    if session.json:
+    if as_json:
         sys.stderr.write(json.dumps({"error": _as_json(error)}, default=str) + "\n")
     else:
-        lead, *rest = (str(error) or type(error).__name__).splitlines()
-        session.err.print(f"[bold red]error:[/bold red] {escape(lead)}", highlight=False, soft_wrap=True)
-        for line in rest:
-            session.say(line)
+        words = _words(error)
         if isinstance(error, ApiError) and error.request_id and error.status >= 500:
-            session.say(f"  request id: {error.request_id}")
+            words += f"\n  request id: {error.request_id}"
+        console = Console(stderr=True)
+        console.print(f"[bold red]error:[/bold red] {escape(words)}", highlight=False, soft_wrap=True)
     return UNREACHABLE if isinstance(error, TransportError) else REFUSED
+
+
+def _words(error: Exception) -> str:
+    """The message; of a file that cannot be used its name and the reason, without the error's number."""
+    if isinstance(error, OSError) and error.filename:
+        return f"cannot use {error.filename}: {error.strerror}; check the path and its permissions"
+    return str(error) or type(error).__name__
 
 
 def _as_json(error: Exception) -> Mapping[str, Any]:
@@ -120,21 +125,21 @@ def _as_json(error: Exception) -> Mapping[str, Any]:
         return error.problem.body or {"status": error.status, "code": error.code, "detail": error.detail}
     if isinstance(error, JobFailedError):
         return {"code": error.code, "detail": error.detail, "pointer": error.pointer, "hint": error.hint}
-    return {"code": "unreachable" if isinstance(error, TransportError) else "usage", "detail": str(error)}
+    return {"code": "unreachable" if isinstance(error, TransportError) else "usage", "detail": _words(error)}
 
 
 def read_json(path: str) -> Any:
     """The JSON of a file, `-` for standard input; raises ValueError that says where it is broken."""
-    text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+        return loads(content.decode("utf-8-sig"))
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise ValueError(f"{'standard input' if path == '-' else path} is not JSON: {error}") from error
 
 
 def read_spec(path: str) -> dict[str, Any]:
     """A job spec from a file."""
     spec = read_json(path)
     if not isinstance(spec, dict):
-        raise ValueError(f"{path} holds {type(spec).__name__}, a job spec is a JSON object")
+        raise ValueError(f"{path} holds a JSON {type(spec).__name__}, expected a job spec, which is an object {{...}}")
     return spec

@@ -156,3 +156,32 @@ def test_derived_columns_are_the_same_in_onnx(text: str, random: np.random.Gener
 
     out = run.run(None, {"a": a, "b": b})[0]
     np.testing.assert_allclose(out, evaluate(expression, {"a": a, "b": b}, 50), rtol=2e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression", "reconstruction"])
+def test_a_column_may_be_called_as_a_value_of_the_graph(
+    bench: Bench, tmp_path: Path, random: np.random.Generator, task: str
+) -> None:
+    names = ["label", "probabilities", "prediction", "reconstruction", "outputs", "prepared", "0.weight", "prepare_0"]
+    table = random.normal(size=(60, len(names)))
+    rows = [dict(zip(names, row, strict=True)) for row in table.tolist()]
+    lines = [
+        ",".join([*names, "y"]),
+        *(",".join([*map(str, row), "ab"[i % 2]]) for i, row in enumerate(table.tolist())),
+    ]
+    (tmp_path / "names.csv").write_text("\n".join(lines))
+    bench.upload("names", tmp_path / "names.csv", "csv")
+    target = {"classification": "y", "regression": "prepare_0", "reconstruction": None}[task]
+    features = [name for name in names if name != target]
+    body = {
+        "data": {"dataset": "names", "target": target, "features": features},
+        "network": {"layers": [{"type": "linear", "units": 4}]},
+        "training": {"epochs": 1},
+    }
+    content, _ = files(last(bench.events(body), Checkpoint))
+    export(content, "onnx", tmp_path / "model.onnx")
+    model, run = load_trained(content), session(tmp_path / "model.onnx")
+    assert [given.name for given in run.get_inputs()] == features
+    *_, numbers = run.run(None, columns(rows, run.get_inputs()))
+    expected = model.predict(rows=rows, output="probability" if task == "classification" else "prediction")["data"]
+    np.testing.assert_allclose(numbers.reshape(np.shape(expected)), expected, atol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,18 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("core.engine.checkpoint.FORMAT_VERSION", 2)
     with pytest.raises(ValueError, match="format 1, expected 2"):
         read_tensors(Path(event.content_path))
+
+
+def test_within_a_long_epoch_states_are_written_early_and_then_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(keeper_module.time, "monotonic", lambda: now)
+    keeper = Keeper(tmp_path, CheckpointsSpec())
+    written = []
+    for second in range(100):
+        now = float(second)
+        if keeper.is_due_within(30.0):
+            list(keeper.write(replace(snapshot(second), end_of_epoch=False)))
+            written.append(second)
+    assert written == [2, 6, 14, 30, 60, 90]

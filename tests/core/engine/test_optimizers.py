@@ -103,7 +103,7 @@ def test_the_cases_hold_every_optimizer_of_the_spec() -> None:
     assert {case[0].type for case in CASES} | {"muon"} == named
 
 
-def test_rmsprop_with_eps_inside_the_root_is_the_lectures_formula() -> None:
+def test_rmsprop_with_eps_inside_the_root() -> None:
     optimizer = spec.RMSprop(lr=0.05, alpha=0.9, eps=1e-2, eps_inside_root=True)
     _, flat, evaluate = problem()
     built = build_optimizer(optimizer, flat)

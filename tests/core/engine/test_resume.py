@@ -213,9 +213,9 @@ def test_a_run_stopped_before_its_first_step_resumes(bench: Bench) -> None:
 
 
 def test_the_time_limit_counts_all_attempts(bench: Bench) -> None:
-    body = HARD | {"training": {"epochs": 1_000, "batch_size": 16, "time_limit_s": 0.4}}
+    body = HARD | {"training": {"epochs": 1_000, "batch_size": 16, "time_limit_s": 1.0}}
     run = bench.run(body)
-    first = list(train(run, after_steps(100)))
+    first = list(train(run, after_steps(10)))
     assert isinstance(first[-1], Stopped)
     second = bench.resumed(run, last(first, Checkpoint))
     failed = second[-1]
@@ -227,3 +227,16 @@ def test_the_time_limit_counts_all_attempts(bench: Bench) -> None:
     third = bench.resumed(run, kept)
     assert isinstance(third[-1], Failed)
     assert not rows(third)
+    # more epochs were asked for: the limit counts anew, or the job could never go on
+    longer = bench.run(body | {"training": body["training"] | {"epochs": 1_001}})
+    fourth = bench.resumed(longer, kept)
+    assert rows(fourth)
+
+
+def test_a_warm_up_that_a_short_run_had_cut_off_is_told(bench: Bench) -> None:
+    body = HARD | {"schedule": {"type": "constant", "warmup_steps": 100}}
+    short = bench.events(body)
+    longer = bench.run(body | {"training": body["training"] | {"epochs": 30}})
+    started = bench.resumed(longer, last(short, Checkpoint))[0]
+    assert isinstance(started, Started)
+    assert not started.resume_exact

@@ -157,6 +157,17 @@ def test_a_diverging_run_says_so_and_keeps_the_last_finite_state(bench: Bench) -
         assert last(events, Checkpoint).epoch == failed.epoch - 1
 
 
+def test_a_stop_writes_down_no_state_that_is_not_finite(bench: Bench) -> None:
+    body = {"data": {"dataset": "diabetes"}, "network": {"family": "feed_forward", "hidden": [8]}, "task": "regression"}
+    body |= {"optimizer": {"type": "sgd", "lr": 1e12}, "training": {"epochs": 2, "batch_size": 16}}
+    # all within the first window, whose loss nobody has looked at yet
+    events = list(train(bench.run(body), after_steps(8)))
+    failed = events[-1]
+    assert isinstance(failed, Failed)
+    assert failed.code == "diverged"
+    assert not [event for event in events if isinstance(event, Checkpoint)]
+
+
 def test_a_run_that_diverges_late_keeps_the_epoch_before(bench: Bench) -> None:
     # the rate climbs slowly to where it is too large
     schedule = {"type": "constant", "warmup_steps": 250}
@@ -277,7 +288,7 @@ def test_event_weights_count_in_loss_and_metrics(bench: Bench, tmp_path: Path, r
     assert figures[0] == pytest.approx(figures[1], rel=1e-9)
 
 
-def test_the_lectures_sum_moves_further_with_the_batch(bench: Bench) -> None:
+def test_a_sum_moves_further_with_the_batch(bench: Bench) -> None:
     def first_weights(reduction: str, lr: float) -> torch.Tensor:
         body = {
             "data": {"dataset": "iris"},

@@ -132,7 +132,9 @@ class TestList:
         house.submit(tags={"group": "a"})
         assert ids(house, tag=tag) == []
 
-    @pytest.mark.parametrize("filters", [{"status": "dancing"}, {"cursor": "'; --"}, {"cursor": "\x00"}])
+    @pytest.mark.parametrize(
+        "filters", [{"status": "dancing"}, {"cursor": "'; --"}, {"cursor": "\x00"}, {"cursor": "zz"}]
+    )
     def test_what_cannot_be_asked(self, house: House, filters: dict[str, str]) -> None:
         with pytest.raises(Invalid):
             ids(house, **filters)

@@ -13,6 +13,7 @@ from core.db.session import reading, transaction
 from core.db.tables import Blob, Question
 from core.errors import Conflict, NotFound
 from core.services import checkpoints, jobs, predictions, sweeping
+from core.services.claims import CrashPolicy
 from core.services.predictions import QuestionView, Taken
 from core.services.principal import LOCAL, Principal
 from tests.support.training import FINISHED, House
@@ -89,6 +90,27 @@ def test_a_dead_worker_s_questions_are_taken_again(house: House, job_id: str) ->
     assert [taken.id for taken in take(house, "alive")] == [question.id]
     with transaction(house.sessions) as session:
         assert not predictions.answer(session, house.store, question.id, "dead", answer={})
+
+
+def test_a_restarted_worker_frees_the_questions_of_its_predecessor_at_once(house: House, job_id: str) -> None:
+    question = ask(house, job_id)
+    take(house, "dead")
+    with transaction(house.sessions) as session:
+        sweeping.release_worker(session, "another", policy=CrashPolicy())
+    assert take(house, "alive") == []
+    with transaction(house.sessions) as session:
+        sweeping.release_worker(session, "dead", policy=CrashPolicy())
+    assert [taken.id for taken in take(house, "alive")] == [question.id]
+
+
+def test_an_export_that_takes_two_minutes_is_not_taken_twice(house: House, job_id: str) -> None:
+    question = ask(house, job_id, "export")
+    take(house)
+    with transaction(house.sessions) as session:
+        row = session.get_one(Question, question.id)
+        assert row.lease_until is not None
+        row.lease_until -= timedelta(seconds=125)
+    assert take(house) == []
 
 
 def test_an_export_is_made_once_for_each_checkpoint(house: House, job_id: str) -> None:

@@ -202,6 +202,16 @@ class TestSweep:
         assert house.sweep().wake == []
 
 
+def test_a_clock_that_was_set_back_keeps_no_job_waiting(house: House) -> None:
+    job = house.submit()
+    claim = house.take()
+    with transaction(house.sessions) as session:
+        session.get_one(Job, job.id).changed_at += timedelta(hours=1)
+    with transaction(house.sessions) as session:
+        protocol.hand_back(session, claim)
+    assert house.take().job_id == job.id
+
+
 def test_seconds_of_every_attempt_count(house: House) -> None:
     job = house.submit()
     claim = house.take()

@@ -83,7 +83,7 @@ def test_the_name_that_was_meant_is_said(change: dict[str, Any], where: str, mea
         ("training", {"epochs": 2.5}, "/training/epochs", "received 2.5, expected an integer"),
         ("training", {"shuffle": 1}, "/training/shuffle", "received 1, expected true or false"),
         ("training", [], "/training", "received a list of 0, expected an object"),
-        ("optimizer", {"lr": 1}, "/optimizer/type", "received no type, expected one"),
+        ("network", {"layers": [{"units": 1}]}, "/network/layers/0/type", "received no type, expected one"),
         ("optimizer", {"type": "adam", "betas": [0.9]}, "/optimizer/betas/1", "received nothing"),
         ("optimizer", {"type": "sgd", "lr": 0}, "/optimizer/lr", "received 0, expected a number above 0"),
         ("optimizer", {"type": "sgd", "nesterov": True}, "/optimizer/nesterov", "do set momentum to 0.9"),

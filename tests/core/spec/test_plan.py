@@ -66,6 +66,7 @@ def _stop(monitor: str) -> dict[str, Any]:
             "wrong_task",
         ),
         (job(loss={"type": "auto", "class_weight": [1, 2]}), "/loss/class_weight", "wrong_length"),
+        (job("people", data={"target": "member"}, loss={"class_weight": [0, 0]}), "/loss/class_weight", "no_weight"),
         (job(loss={"type": "auto", "class_weight": {"12": 1}}), "/loss/class_weight/12", "unknown_class"),
         (job(metrics=["r2"]), "/metrics/0", "wrong_task"),
         (job(metrics=["average_precision"]), "/metrics/0", "wrong_task"),

@@ -59,6 +59,9 @@ def test_the_task_follows_from_the_target(body: dict[str, Any], task: str, class
         (job("people", data={"target": "income", "weight": "income"}), "/data/weight", "two_parts"),
         (job("people", data={"split": {"column": "city"}}), "/data/split/column", "split_values"),
         (job("people", data={"split": {"order_by": "city"}}), "/data/split/order_by", "no_order"),
+        (job("people", data={"split": {"order_by": "income"}}), "/data/split/order_by", "missing_values"),
+        (job("people", data={"split": {"group": "income"}}), "/data/split/group", "missing_values"),
+        (job("people", data={"split": {"column": "income"}}), "/data/split/column", "missing_values"),
         (
             job("people", data={"split": {"order_by": "born", "group": "household"}}),
             "/data/split/order_by",
@@ -79,6 +82,10 @@ def test_the_task_follows_from_the_target(body: dict[str, Any], task: str, class
 )
 def test_what_the_data_do_not_allow(body: dict[str, Any], where: str, code: str) -> None:
     assert faults(body)[where] == code
+
+
+def test_rows_that_no_split_column_marks_are_one_fault() -> None:
+    assert list(faults(job("people", data={"split": {"column": "city"}}))) == ["/data/split/column"]
 
 
 def test_features_are_every_column_without_another_part() -> None:

@@ -1,0 +1,67 @@
+"""A worker that cannot do its part: no runner to be had, no room on its disk. The job is not to blame."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.db.session import Sessions
+from core.queue import Queue
+from core.storage.database import DatabaseStore
+from tests.support.training import House
+from tests.worker.test_exits import status_of
+from worker import exits, posix, runner
+from worker.cache import FileCache
+from worker.forks import ForkServer
+from worker.heart import Heart
+from worker.options import Options
+from worker.slots import Slots
+from worker.supervisor import Supervision, Tools
+
+
+@pytest.fixture
+def tools(sessions: Sessions, store: DatabaseStore, tmp_path: Path) -> Tools:
+    """Those of a worker whose fork server was never started."""
+    options = Options(name="w", folder=tmp_path)
+    forks = ForkServer(1, tmp_path / "tmp")
+    forks.stop()
+    queue = Queue(f"redis+socket://{tmp_path}/nobody.sock")
+    return Tools(options, sessions, store, queue, forks, FileCache(options.cache, store, 1 << 20))
+
+
+def test_a_worker_that_can_make_no_runner_leaves_the_jobs_to_others(tools: Tools, tmp_path: Path) -> None:
+    house = House(tools.sessions, tools.store, tmp_path)
+    job = house.submit()
+    slots = Slots(tools, Heart(tools.options, tools.sessions, {}))
+    assert slots._claim() is None
+    assert house.row(job.id).status == "queued"
+
+
+def test_a_job_for_which_no_runner_was_made_is_handed_back_without_blame(tools: Tools, tmp_path: Path) -> None:
+    house = House(tools.sessions, tools.store, tmp_path)
+    job = house.submit()
+    run = Supervision(tools, house.take(), beat=posix.boot_time())
+    heart = Heart(tools.options, tools.sessions, {})
+    with heart.holding(run):
+        run.run()
+        row = house.row(job.id)
+        assert (row.status, row.crashes) == ("queued", 0)
+        # the lease is gone because the run is over: that is no loss
+        heart._look()
+        assert not run.lost
+
+
+def test_a_full_disk_ends_the_process_and_not_the_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runner, "_run", full)
+    # the log stands on the same disk
+    monkeypatch.setattr(runner.traceback, "print_exc", full)
+    status = status_of(lambda: list(runner._events({}, tmp_path, runner.Stop())))
+    assert os.waitstatus_to_exitcode(status) == os.EX_IOERR
+    assert "disk may be full" in exits.explain(status, exits.oom_kills())

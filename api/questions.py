@@ -11,7 +11,7 @@ from starlette.requests import Request
 from api.parts import Parts
 from api.waiting import while_connected
 from core.db.session import reading, transaction
-from core.errors import FieldError, Invalid, NetmillError, Unavailable
+from core.errors import FieldError, Invalid, NetmillError, TooLarge, Unavailable
 from core.services import predictions
 from core.services.predictions import QuestionView
 from core.services.principal import Principal
@@ -58,6 +58,11 @@ def to_error(told: dict[str, Any]) -> NetmillError:
     faults = [FieldError(f["pointer"], f["code"], f["detail"]) for f in told.get("errors") or ()]
     if told.get("kind") == "invalid" or faults:
         return Invalid(detail, code=code, hint=hint, errors=faults)
+    if code == "out_of_memory":
+        return TooLarge(detail, code=code, hint=hint)
+    if code == "internal":
+        # a fault of ours: to ask again would change nothing, so nobody is told when to
+        return NetmillError(detail, code=code, hint=hint)
     return Unavailable(detail, code=code, hint=hint)
 
 

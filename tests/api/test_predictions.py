@@ -81,6 +81,17 @@ def test_what_the_model_cannot_take_is_422_with_its_place(live: Live, address: s
     assert answer.json()["errors"][0]["pointer"] == "/rows/0/age"
 
 
+@pytest.mark.parametrize(("code", "status"), [("internal", 500), ("out_of_memory", 413), ("no_answer", 503)])
+def test_only_what_may_pass_asks_to_come_back(live: Live, address: str, code: str, status: int) -> None:
+    def respond(session: Any, question: Taken) -> None:
+        predictions.refuse(session, question.id, "test", code=code, detail="it went wrong")
+
+    with answering(live, respond):
+        answer = live.http.post(f"{address}/predict", json={"rows": [{"x": 1}]})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
 def test_without_a_worker_it_is_503_and_nothing_stays_behind(live: Live, address: str) -> None:
     start = time.monotonic()
     answer = live.http.post(f"{address}/predict", json={"inputs": [[1, 2, 3, 4]]})

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from core.db.session import Sessions, reading, transaction
 from core.db.tables import Job
 from core.events import Checkpoint, Event, Finished, Metrics, Progress, Started
+from core.ids import uuid7_hex
 from core.services import events, jobs, metrics, protocol, sweeping
 from core.services.job_view import JobView
 from core.services.principal import LOCAL, Principal
@@ -105,7 +106,8 @@ class House:
         """An event with its two files."""
         paths = []
         for kind in ("content", "state"):
-            path = self.folder / f"{kind}-{step}"
+            # a name of its own: threads of one test make checkpoints of the same step
+            path = self.folder / f"{kind}-{step}-{uuid7_hex()}"
             path.write_bytes(content if content is not None and kind == "content" else f"{kind} {step}".encode())
             paths.append(path)
         values = {"epoch": step, "is_best": False, "monitor": "validation.loss", "monitor_value": 1.0 / (step + 1)}

@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     max_crashes: int = Field(3, description="crashes with no new checkpoint between them before a job fails")
     drain_s: float = Field(25.0, description="seconds a shutdown waits for runners to write their checkpoint")
     stop_s: float = Field(10.0, description="seconds a runner may take to obey a cancel or a pause before it is killed")
+    stall_s: float = Field(
+        600.0,
+        description="seconds without a word after which a runner counts as hung: longer than any one step may take",
+    )
     checkpoint_every_s: float = Field(30.0, description="seconds between checkpoints inside a long epoch, at most")
     runner_memory_bytes: int = Field(0, description="address space of a CPU runner; 0: no limit of ours", ge=0)
     idempotency_ttl_s: float = Field(24 * 3600.0, description="seconds an idempotency key is remembered")

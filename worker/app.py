@@ -52,6 +52,7 @@ def options_from(settings: Settings, identity: Identity) -> Options:
         republish_s=settings.republish_s,
         drain_s=settings.drain_s,
         stop_s=settings.stop_s,
+        stall_s=settings.stall_s,
         checkpoint_every_s=settings.checkpoint_every_s,
         max_crashes=settings.max_crashes,
         backoff_s=settings.backoff_s,

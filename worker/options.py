@@ -26,6 +26,8 @@ class Options:
     drain_s: float = 25.0
     # how long a runner may take to obey a cancel or a pause before it is killed and its last checkpoint stands
     stop_s: float = 10.0
+    # how long a runner may be silent before it counts as hung; it reports several times a second between its steps
+    stall_s: float = 600.0
     checkpoint_every_s: float = 30.0
     max_crashes: int = 3
     backoff_s: float = 5.0

@@ -71,6 +71,7 @@ class Supervision:
     over: bool = False
     _child: Child | None = None
     _kill_at: float = float("inf")
+    _hung: bool = False
     _batches: int = 0
     _position: tuple[int, int] = (0, 0)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -188,11 +189,12 @@ class Supervision:
     def _follow(self, child: Child, oom_kills: int) -> None:
         """Reads the runner's lines and records them, until its last word or its end."""
         batch, rest, shown = Batch(), b"", False
-        flush_at = float("inf")
+        flush_at, heard_at = float("inf"), posix.boot_time()
         while not self.lost:
             ready, _, _ = select.select([child.events], [], [], self._patience(flush_at))
             data = os.read(child.events, 1 << 20) if ready else None
             if data:
+                heard_at = posix.boot_time()
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
                     batch.add(from_line(line)[1])
@@ -208,7 +210,8 @@ class Supervision:
             if over:
                 self._ended_early(child, oom_kills)
                 return
-            if posix.boot_time() >= self._kill_at:
+            self._hung = self._hung or posix.boot_time() - heard_at >= self.tools.options.stall_s
+            if self._hung or posix.boot_time() >= self._kill_at:
                 child.kill()
 
     def _patience(self, flush_at: float) -> float:
@@ -267,7 +270,8 @@ class Supervision:
             self._persist([Stopped(self.stop_reason.value, *self._position)])
             self.tools.queue.notify(self.job_id)
             return
-        self._crashed(exits.explain(child.status, oom_kills))
+        silent = f"the runner hung: it was killed after {self.tools.options.stall_s:g} s without a word"
+        self._crashed(silent if self._hung else exits.explain(child.status, oom_kills))
 
     def _hand_back(self) -> None:
         """Gives the job up without blame; when that fails its lease runs out and a sweeper finds it."""

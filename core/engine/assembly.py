@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from core.data.preparation import Preparation
 from core.data.prepare import prepare
 from core.engine.checkpoint import Snapshot, network_tensors, part, prefixed, read_tensors
 from core.engine.environment import describe, differences, useful_threads
 from core.engine.evaluate import Evaluator
 from core.engine.flat import FlatParameters
 from core.engine.learner import Learner
-from core.engine.losses import build_loss
+from core.engine.losses import Loss, build_loss
 from core.engine.network import PRECISIONS, all_layers, build_network, output_shape
 from core.engine.optimizers import Optimizer, build_optimizer
 from core.engine.pace import Best, Pace, Patience, watches_upwards
@@ -140,13 +141,7 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
     loss = build_loss(spec.loss, spec.task, outputs[-1], len(classes), PRECISIONS[training.precision])
     train, validation, test = split_rows(prepared, spec, loss, device)
     batch_size = len(train) if training.batch_size == "full" else min(training.batch_size, len(train))
-    batching = plan_batches(
-        len(train),
-        batch_size,
-        math.prod(shape) + math.prod(outputs),
-        spec.monitor.every_steps,
-        needs_two=any(isinstance(layer, BatchNorm) for layer in all_layers(spec.layered())),
-    )
+    batching = _batching(spec, len(train), batch_size, math.prod(shape) + math.prod(outputs))
     stopping = training.early_stopping
     monitor = stopping.monitor if stopping else ("validation.loss" if validation else "train.loss")
     torch.manual_seed(derived_seed(training.seed, "noise"))
@@ -160,14 +155,7 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
         test=test,
         network=network,
         flat=flat,
-        learner=Learner(
-            network,
-            flat,
-            loss,
-            spec.regularization,
-            clip_norm=training.clip_grad_norm,
-            clip_value=training.clip_grad_value,
-        ),
+        learner=_learner(spec, network, flat, loss),
         optimizer=build_optimizer(spec.optimizer, flat),
         evaluator=Evaluator(spec, loss, prepared.preparation, _metric_names(spec, len(classes)), max(2048, batch_size)),
         batching=batching,
@@ -177,17 +165,32 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
         best=Best(monitor, watches_upwards(stopping) if stopping else improves_upwards(monitor)),
         patience=Patience(stopping),
         tally=Tally(loss, is_classification=spec.task == "classification"),
-        content_meta={
-            # name and tags are labels of the job: the same training gives the same bytes under any name
-            "spec": spec.model_dump(mode="json", exclude={"name", "tags"}),
-            "input_shape": list(shape),
-            "classes": list(classes) or None,
-            "preparation": prepared.preparation.to_json(),
-        },
+        content_meta=_content_meta(spec, shape, prepared.preparation),
         environment=describe(device, threads),
         warnings=prepared.warnings,
         tracks_best=spec.checkpoints.keep_best or stopping is not None,
     )
+
+
+def _batching(spec: JobSpec, num_rows: int, batch_size: int, values_per_row: int) -> Batching:
+    has_batch_norm = any(isinstance(layer, BatchNorm) for layer in all_layers(spec.layered()))
+    return plan_batches(num_rows, batch_size, values_per_row, spec.monitor.every_steps, needs_two=has_batch_norm)
+
+
+def _learner(spec: JobSpec, network: nn.Module, flat: FlatParameters, loss: Loss) -> Learner:
+    training = spec.training
+    clip = {"clip_norm": training.clip_grad_norm, "clip_value": training.clip_grad_value}
+    return Learner(network, flat, loss, spec.regularization, **clip)
+
+
+def _content_meta(spec: JobSpec, shape: tuple[int, ...], preparation: Preparation) -> dict[str, Any]:
+    """What leaves with the weights. Name and tags stay: the same training gives the same bytes under any name."""
+    return {
+        "spec": spec.model_dump(mode="json", exclude={"name", "tags"}),
+        "input_shape": list(shape),
+        "classes": list(preparation.classes or ()) or None,
+        "preparation": preparation.to_json(),
+    }
 
 
 def restore(run: Assembly, content: Path, state: Path) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import time
 from typing import Any
 
 from core.db.session import reading
-from core.services import health
+from core.services import events, health
+from core.services.principal import LOCAL
 from tests.support.house import LONG, SHORT, House, WorkerProcess, alive
 from tests.support.service import wait_until
 from tests.support.valkey import Valkey
@@ -34,6 +36,19 @@ def freeze(house: House, worker: WorkerProcess) -> None:
         return True
 
     wait_until(frozen, "a freeze outside of a transaction", 20)
+
+
+def test_a_runner_that_hangs_is_killed_and_its_job_goes_on(house: House) -> None:
+    worker = house.start(NETMILL_STALL_S="1")
+    job_id = house.submit(LONG)
+    house.until_epoch(job_id, 3)
+    runner = worker.one("runner")
+    os.kill(runner, signal.SIGSTOP)
+    wait_until(lambda: not alive([runner]), "the end of the hung runner", 20)
+    assert house.until(job_id, "succeeded").attempt == 2
+    with reading(house.sessions) as session:
+        said = [event.data for event in events.page(session, LOCAL, job_id).data if event.type == "status"]
+    assert any("the runner hung" in str(change.get("detail")) for change in said)
 
 
 def test_a_killed_worker_leaves_nothing_and_its_successor_goes_on_at_once(house: House) -> None:

@@ -56,7 +56,9 @@ class Settings(BaseSettings):
         description="seconds without a word after which a runner counts as hung: longer than any one step may take",
     )
     checkpoint_every_s: float = Field(30.0, description="seconds between checkpoints inside a long epoch, at most")
-    runner_memory_bytes: int = Field(0, description="address space of a CPU runner; 0: no limit of ours", ge=0)
+    runner_memory_bytes: int = Field(
+        0, description="bytes a CPU runner may map beyond what it starts with; 0: no limit", ge=0
+    )
     idempotency_ttl_s: float = Field(24 * 3600.0, description="seconds an idempotency key is remembered")
     predict_wait_s: float = Field(10.0, description="seconds a request for a prediction waits before 503")
 

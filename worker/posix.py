@@ -58,6 +58,15 @@ def thread_names() -> list[str]:
     return [(task / "comm").read_text().strip() for task in tasks.iterdir()]
 
 
+def address_space() -> int:
+    """Bytes of address space that this process has mapped; 0 where the kernel does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[0]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
 def kill_group(pid: int) -> None:
     """SIGKILL for the process and the group it leads; one that is gone is no error."""
     for kill in (os.killpg, os.kill):

@@ -7,6 +7,7 @@ closes, its supervisor is gone: it removes its folder and kills its own group.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -36,6 +37,12 @@ from worker import posix
 # A file that a run writes (a checkpoint, its log) is never larger; a full disk hurts all jobs.
 _FILE_BYTES = 64 * 1024**3
 _OPEN_FILES = 1024
+_OUT_OF_MEMORY = Failed(
+    "out_of_memory",
+    "the run needs more memory than a runner may use",
+    hint="use a smaller batch, a smaller network or fewer features",
+    pointer="/training/batch_size",
+)
 
 
 @dataclass(slots=True)
@@ -57,10 +64,15 @@ def main(control: int, events: int) -> int:
         settle(workdir, order["memory_bytes"], order["threads"])
         stop = Stop()
         threading.Thread(target=_watch, args=(orders, stop, workdir), daemon=True).start()
-        for event in _events(order, workdir, stop):
-            _write(out, to_line(order["job"], event).encode() + b"\n")
+        code = os.EX_SOFTWARE
+        try:
+            for event in _events(order, workdir, stop):
+                _write(out, to_line(order["job"], event).encode() + b"\n")
+            code = os.EX_OK
+        except Exception:  # noqa: BLE001  # it must be told before the pipes close
+            _log_trace()
         # past the with block the watchdog would see its pipe closed under it
-        os._exit(0)
+        os._exit(code)
 
 
 def settle(workdir: Path, memory_bytes: int, threads: int) -> None:
@@ -72,7 +84,8 @@ def settle(workdir: Path, memory_bytes: int, threads: int) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     # CUDA reserves address space by the hundreds of GB, so there the limit cannot be used
     if memory_bytes and not torch.cuda.is_available():
-        _limit(resource.RLIMIT_AS, memory_bytes)
+        # on top of the half a GB that torch's libraries occupy, in a process that has not computed anything
+        _limit(resource.RLIMIT_AS, posix.address_space() + memory_bytes)
     with suppress(OSError):  # there is no such file but on Linux
         Path("/proc/self/oom_score_adj").write_text("500")
     workdir.mkdir(parents=True, exist_ok=True)
@@ -119,13 +132,12 @@ def _events(order: dict[str, Any], workdir: Path, stop: Stop) -> Iterator[Event]
     except NetmillError as error:
         yield Failed("data_error", error.detail, hint=error.hint, pointer="/data")
     except MemoryError:
-        yield Failed(
-            "out_of_memory",
-            "the run needs more memory than a runner may use",
-            hint="use a smaller batch, a smaller network or fewer features",
-            pointer="/training/batch_size",
-        )
-    except OSError:
+        yield _OUT_OF_MEMORY
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            # a file that cannot be mapped for want of memory is no fault of the disk
+            yield _OUT_OF_MEMORY
+            return
         _log_trace()
         os._exit(os.EX_IOERR)
     except Exception as error:  # noqa: BLE001  # the boundary of the process: the worker gets words, the log the trace

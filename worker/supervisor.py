@@ -261,8 +261,10 @@ class Supervision:
 
     def _ended_early(self, child: Child, oom_kills: int) -> None:
         """The runner is gone and did not say how its run ended."""
-        child.kill()
-        child.wait_exit(5.0)
+        # its pipe closes a moment before it ends: a kill in between would hide why it did
+        if not child.wait_exit(1.0):
+            child.kill()
+            child.wait_exit(5.0)
         if self.lost:
             return
         if self.stop_reason is not None:

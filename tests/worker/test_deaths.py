@@ -140,7 +140,7 @@ def test_a_worker_cut_off_from_the_database_stops_its_runner_before_the_lease_en
 
 
 def test_a_runner_that_wants_too_much_memory_says_so(house: House) -> None:
-    house.start(NETMILL_RUNNER_MEMORY_BYTES=str(1024**3))
+    house.start(NETMILL_RUNNER_MEMORY_BYTES=str(700 * 1024**2))
     house.until(house.submit(SHORT), "succeeded")
     wide = {"layers": [{"type": "linear", "units": 6000}, {"type": "linear", "units": 6000}]}
     job_id = house.submit({**SHORT, "network": wide, "training": {"epochs": 1, "batch_size": "full"}})

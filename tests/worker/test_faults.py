@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from core.db.session import Sessions
+from core.events import Failed
 from core.queue import Queue
 from core.storage.database import DatabaseStore
 from tests.support.training import House
@@ -65,3 +66,13 @@ def test_a_full_disk_ends_the_process_and_not_the_job(monkeypatch: pytest.Monkey
     status = status_of(lambda: list(runner._events({}, tmp_path, runner.Stop())))
     assert os.waitstatus_to_exitcode(status) == os.EX_IOERR
     assert "disk may be full" in exits.explain(status, exits.oom_kills())
+
+
+def test_a_file_that_finds_no_memory_is_the_users_to_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def unmapped(*_: Any) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(runner, "_run", unmapped)
+    (failed,) = runner._events({}, tmp_path, runner.Stop())
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.pointer) == ("out_of_memory", "/training/batch_size")

@@ -131,6 +131,7 @@ def main() -> int:
     # children share these objects' pages for as long as no collection touches their headers
     gc.collect()
     gc.freeze()
+    posix.forget_clean_files()
     requests.send(b"ready")
     Zygote(requests).serve()
     return 0

@@ -68,13 +68,32 @@ class FirstOrder:
             slot.copy_(tensors[name])
 
 
+class LookAhead(FirstOrder):
+    """Nesterov's momentum as textbooks have it: the gradient is taken where the velocity would carry the weights."""
+
+    def __init__(self, flat: FlatParameters, rule: Rule, slots: Slots, momentum: float) -> None:
+        super().__init__(flat, rule, slots)
+        self._momentum = momentum
+
+    def step(self, evaluate: Evaluate, lr: float, k: int) -> Tensor:
+        here = self._w.clone()
+        self._w.add_(self._slots["v"], alpha=self._momentum)
+        _, outputs = evaluate()
+        self._w.copy_(here)
+        self._rule(self._w, self._g, lr, k)
+        return outputs
+
+
 def build_optimizer(optimizer: spec.Optimizer, flat: FlatParameters) -> Optimizer:
     """The optimizer of a spec at work on `flat`."""
     if isinstance(optimizer, spec.LBFGS):
         return LBFGS(optimizer, flat)
     if isinstance(optimizer, spec.Muon):
         return FirstOrder(flat, *muon(optimizer, flat))
-    return FirstOrder(flat, *RULES[type(optimizer)](optimizer, flat.values))
+    rule, slots = RULES[type(optimizer)](optimizer, flat.values)
+    if isinstance(optimizer, spec.SGD) and optimizer.nesterov and optimizer.form == "textbook":
+        return LookAhead(flat, rule, slots, optimizer.momentum)
+    return FirstOrder(flat, rule, slots)
 
 
 def _sgd(o: spec.SGD, w: Tensor) -> tuple[Rule, Slots]:
@@ -87,7 +106,11 @@ def _sgd(o: spec.SGD, w: Tensor) -> tuple[Rule, Slots]:
             w.add_(g, alpha=-lr)
             return
         # the first step takes the whole gradient, whatever the dampening
-        v.mul_(o.momentum).add_(g, alpha=1 - o.dampening if k > 1 else 1.0)
+        share = 1 - o.dampening if k > 1 else 1.0
+        if o.form == "textbook":
+            w.add_(v.mul_(o.momentum).add_(g, alpha=-lr * share))
+            return
+        v.mul_(o.momentum).add_(g, alpha=share)
         w.add_(g.add_(v, alpha=o.momentum) if o.nesterov else v, alpha=-lr)
 
     return rule, {"v": v} if o.momentum else {}

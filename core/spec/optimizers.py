@@ -19,13 +19,20 @@ _EPS = "added to the denominator, above 0"
 
 
 class SGD(SpecModel):
-    """w <- w - lr g, with momentum v <- momentum v + (1 - dampening) g, w <- w - lr v."""
+    """w <- w - lr g, with momentum v <- momentum v + (1 - dampening) g, w <- w - lr v.
+
+    The textbook form is v <- momentum v - lr g, w <- w + v, with nesterov g taken at w + momentum v (Sutskever et al.
+    2013); while lr does not change, both take the same steps.
+    """
 
     type: Literal["sgd"] = "sgd"
     lr: Positive = Field(0.01, description=_LR + "; default 0.01")
     momentum: Fraction = Field(0.0, description="share of the last step kept, 0 up to 1; default 0")
     dampening: Fraction = Field(0.0, description="share of the gradient left out of the momentum, 0 up to 1; default 0")
     nesterov: Bool = Field(False, description="gradient looked up ahead of the step (Nesterov 1983); needs momentum")
+    form: Literal["torch", "textbook"] = Field(
+        "torch", description="torch: lr multiplies the velocity; textbook: lr is within it, so a changed lr acts later"
+    )
     weight_decay: NonNegative = Field(0.0, description=_DECAY)
 
     @model_validator(mode="after")

@@ -88,6 +88,8 @@ CASES = [
     (spec.LBFGS(lr=0.1, line_search="none"), torch.optim.LBFGS, {"max_iter": 20, "history_size": 10}),
 ]
 
+TEXTBOOK = spec.SGD(momentum=0.9, nesterov=True, form="textbook")  # its numbers are checked in tests/lecture
+
 
 @pytest.mark.parametrize(("optimizer", "kind", "options"), CASES, ids=lambda value: getattr(value, "type", None))
 def test_it_moves_as_pytorchs_own(optimizer: Any, kind: Any, options: dict[str, Any]) -> None:
@@ -181,7 +183,9 @@ def state_after(optimizer: Any, steps: int) -> tuple[Optimizer, FlatParameters, 
     return built, flat, evaluate
 
 
-@pytest.mark.parametrize("optimizer", [case[0] for case in CASES] + [spec.Muon()], ids=lambda optimizer: optimizer.type)
+@pytest.mark.parametrize(
+    "optimizer", [case[0] for case in CASES] + [spec.Muon(), TEXTBOOK], ids=lambda optimizer: optimizer.type
+)
 def test_a_state_put_back_goes_on_bit_for_bit(optimizer: Any) -> None:
     straight, flat, evaluate = state_after(optimizer, 7)
     _, other_flat, other_evaluate = problem(torch.float32)

@@ -27,7 +27,6 @@ from core.engine.tally import Tally
 from core.events import Warned
 from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec
-from core.spec.layers import BatchNorm
 from core.spec.metrics import always_reported, improves_upwards
 from core.spec.schedules import DEPENDS_ON_TOTAL
 
@@ -173,7 +172,7 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
 
 
 def _batching(spec: JobSpec, num_rows: int, batch_size: int, values_per_row: int) -> Batching:
-    has_batch_norm = any(isinstance(layer, BatchNorm) for layer in all_layers(spec.layered()))
+    has_batch_norm = any(layer.over_batch for layer in all_layers(spec.layered()))
     return plan_batches(num_rows, batch_size, values_per_row, spec.monitor.every_steps, needs_two=has_batch_norm)
 
 

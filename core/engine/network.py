@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from core.engine.inits import fill_bias, fill_weight
+from core.engine.first_values import initialise
 from core.engine.layers import build_layer
 from core.engine.seeds import generator
 from core.spec import inits
 from core.spec.base import Shape
 from core.spec.layer_base import LayerBase
-from core.spec.layers import Linear
 from core.spec.network import LayeredNetwork
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -33,9 +32,8 @@ def build_network(network: LayeredNetwork, input_shape: Shape, *, seed: int, pre
     with torch.no_grad():
         for index, layer in enumerate(all_layers(network)):
             module = build_layer(layer, shape).to(PRECISIONS[precision])
-            if isinstance(layer, Linear):
-                assert isinstance(module, nn.Linear)
-                _initialise(module, layer, network.init or inits.Torch(), seed, index)
+            init = getattr(layer, "init", None) or network.init or inits.Torch()
+            initialise(module, init, getattr(layer, "bias_init", None), generator(seed, "init", index))
             modules.append(module)
             shape = layer.output_shape(shape)
     return nn.Sequential(*modules)
@@ -47,12 +45,3 @@ def output_shape(network: LayeredNetwork, input_shape: Shape) -> Shape:
     for layer in all_layers(network):
         shape = layer.output_shape(shape)
     return shape
-
-
-def _initialise(module: nn.Linear, layer: Linear, default: inits.Init, seed: int, index: int) -> None:
-    source = generator(seed, "init", index)
-    init = layer.init or default
-    fill_weight(module.weight, init, source)
-    if layer.bias:
-        bias_init = layer.bias_init or (init if isinstance(init, inits.Torch) else inits.Zeros())
-        fill_bias(module.bias, module.weight, bias_init, source)

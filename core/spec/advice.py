@@ -6,7 +6,7 @@ from core.spec.dataset import DatasetSchema
 from core.spec.findings import Findings
 from core.spec.inits import Constant, Zeros
 from core.spec.job import JobSpec
-from core.spec.layers import BatchNorm, LayerNorm, Linear
+from core.spec.layer_types.basic import Linear
 from core.spec.roles import Roles
 from core.spec.schedules import MultiStepSchedule
 from core.spec.shapes import Body, collapses
@@ -42,7 +42,7 @@ def _advise_on_layers(body: Body, findings: Findings) -> None:
         for layer, planned in zip(body.layers, body.planned, strict=True)
         if layer.type in ("sigmoid", "softsign")
     ]
-    normed = any(isinstance(layer, BatchNorm | LayerNorm) for layer in body.layers)
+    normed = any(layer.normalises for layer in body.layers)
     if len(squashing) >= _MANY_SIGMOIDS and not normed:
         findings.warn(
             "vanishing_gradients",
@@ -110,7 +110,7 @@ def _advise_on_steps(spec: JobSpec, body: Body, sizes: Sizes, findings: Findings
             "/training/batch_size",
             "lbfgs compares gradients of one step with the last, which mini-batches make noise; use batch_size full",
         )
-    if spec.training.batch_size == 1 and any(isinstance(layer, BatchNorm) for layer in body.layers):
+    if spec.training.batch_size == 1 and any(layer.over_batch for layer in body.layers):
         findings.fault(
             "/training/batch_size",
             "batch_norm_of_one",

@@ -60,14 +60,15 @@ def _entries(key: str, models: Mapping[str, type[BaseModel]]) -> list[dict[str, 
         {
             key: name,
             "summary": " ".join((model.__doc__ or "").split()),
-            "parameters": list(_parameters(model.model_fields, key)),
+            "parameters": list(_parameters(model, key)),
         }
         for name, model in models.items()
     ]
 
 
-def _parameters(fields: Mapping[str, FieldInfo], key: str) -> Iterable[dict[str, Any]]:
-    for name, field in fields.items():
+def _parameters(model: type[BaseModel], key: str) -> Iterable[dict[str, Any]]:
+    synonyms: Mapping[str, str] = getattr(model, "synonyms", {})
+    for name, field in model.model_fields.items():
         if name == key:
             continue
         schema = _schema_of(field)
@@ -79,6 +80,7 @@ def _parameters(fields: Mapping[str, FieldInfo], key: str) -> Iterable[dict[str,
             "default": None if required else _plain(field.get_default(call_default_factory=True, validated_data={})),
             "description": field.description or "",
             "range": _range_of(schema),
+            "synonyms": [theirs for theirs, ours in synonyms.items() if ours == name],
         }
 
 

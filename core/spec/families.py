@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.spec.base import Shape
-from core.spec.inits import Init, Torch, Zeros
+from core.spec.inits import Init, bias_default
 from core.spec.layer_base import LayerBase
-from core.spec.layers import LAYERS, BatchNorm, Dropout, Flatten, Layer, Linear
+from core.spec.layer_types.basic import Dropout, Flatten, Linear
+from core.spec.layer_types.norms import BatchNorm
+from core.spec.layers import LAYERS, Layer
 from core.spec.network import DeepFeedForward, FeedForward, LayeredNetwork, NetworkBase
 
 
@@ -46,9 +48,12 @@ def _layer(name: str) -> Layer:
 
 
 def with_inits(layer: Layer, default: Init) -> Layer:
-    """The layer with its first values written out."""
-    if not isinstance(layer, Linear):
-        return layer
-    init = layer.init or default
-    bias_init = layer.bias_init or (Torch() if isinstance(init, Torch) else Zeros())
-    return layer.model_copy(update={"init": init, "bias_init": bias_init})
+    """The layer with its first values written out, as far as it has any to choose."""
+    fields = type(layer).model_fields
+    init: Init = getattr(layer, "init", None) or default
+    update: dict[str, Init] = {}
+    if "init" in fields:
+        update["init"] = init
+    if "bias_init" in fields:
+        update["bias_init"] = getattr(layer, "bias_init", None) or bias_default(init)
+    return layer.model_copy(update=update) if update else layer

@@ -99,3 +99,8 @@ class Constant(SpecModel):
 Init = Annotated[
     Torch | Xavier | He | Lecun | Normal | Uniform | Orthogonal | Zeros | Constant, Field(discriminator="type")
 ]
+
+
+def bias_default(init: Init) -> Init:
+    """First values of a bias that names none, beside weights of `init`."""
+    return init if isinstance(init, Torch) else Zeros()

@@ -7,6 +7,7 @@ level. Walking the types beside the location tells the two apart, and finds the 
 from __future__ import annotations
 
 import types
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -24,8 +25,8 @@ class Location:
     union_at: int | None
 
 
-def locate(root: type[BaseModel], loc: tuple[str | int, ...]) -> Location:
-    """The path in the document of a pydantic location."""
+def locate(root: type[BaseModel], loc: tuple[str | int, ...], document: Any = None) -> Location:
+    """The path in the document of a pydantic location; a field that stands there under a synonym is named so."""
     node: Any = root
     owner: type[BaseModel] | None = None
     path: list[str | int] = []
@@ -42,11 +43,31 @@ def locate(root: type[BaseModel], loc: tuple[str | int, ...]) -> Location:
             owner = model
             field = model.model_fields.get(str(part))
             node = field.annotation if field else Any
-            path.append(part)
+            path.append(_as_written(model, part, at(document, path)))
         elif part != "[key]":
             node = _element(node)
             path.append(part)
     return Location(tuple(path), owner, union_at)
+
+
+def at(document: Any, path: Sequence[str | int]) -> Any:
+    """What stands in a document at a path, None where nothing does."""
+    for part in path:
+        if isinstance(document, dict):
+            document = document.get(part)
+        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
+            document = document[part]
+        else:
+            return None
+    return document
+
+
+def _as_written(model: type[BaseModel], part: str | int, holder: Any) -> str | int:
+    """The name under which a field stands in its object."""
+    if not isinstance(holder, dict) or part in holder:
+        return part
+    synonyms: Mapping[str, str] = getattr(model, "synonyms", {})
+    return next((theirs for theirs, ours in synonyms.items() if ours == part and theirs in holder), part)
 
 
 def union_members(node: Any) -> tuple[Any, ...]:

@@ -12,7 +12,8 @@ from core.spec.families import Placed, expand, with_inits
 from core.spec.findings import Findings
 from core.spec.inits import Torch
 from core.spec.layer_base import ShapeError
-from core.spec.layers import Flatten, Layer, Linear, Unflatten
+from core.spec.layer_types.basic import Flatten, Linear, Unflatten
+from core.spec.layers import Layer
 from core.spec.limits import Limits
 from core.spec.losses import Loss
 from core.spec.network import Network
@@ -127,13 +128,14 @@ class _Walk:
         return shape
 
     def _check_units(self, placed: Placed) -> None:
-        width = math.prod(placed.layer.shape_of_any() or ())
-        if width <= self._limits.units:
-            return
-        where = placed.pointer
-        if not where.startswith("/network/hidden/") and isinstance(placed.layer, Linear):
-            where += "/units"
-        self._findings.exceeded(where, "too_many_units", f"{width} units", self._limits.units, do="lower it")
+        for name in placed.layer.widths:
+            value = getattr(placed.layer, name)
+            width = math.prod(value) if isinstance(value, tuple) else value
+            if width > self._limits.units:
+                # what a family or the task brings is at fault where it stands, it has no such field
+                written = placed.pointer.startswith(("/network/layers/", "/network/head/"))
+                where = f"{placed.pointer}/{name}" if written else placed.pointer
+                self._findings.exceeded(where, "too_many_units", f"{width} {name}", self._limits.units, do="lower it")
 
 
 def _head(shape: Shape | None, wanted: Shape | None, reconstruction: bool) -> list[Layer]:
@@ -188,6 +190,6 @@ def collapses(body: Body) -> list[tuple[PlannedLayer, PlannedLayer]]:
             if first and last:
                 runs.append((first, last))
             first = last = None
-        elif isinstance(layer, Linear):
+        elif layer.linear_map:
             first, last = (planned, None) if first is None else (first, planned)
     return [*runs, (first, last)] if first and last else runs

@@ -37,7 +37,7 @@ def read_spec(body: object, findings: Findings) -> JobSpec:
         try:
             return JobSpec.model_validate(rest)
         except ValidationError as error:
-            found = [(detail, locate(JobSpec, detail["loc"])) for detail in error.errors(include_url=False)]
+            found = [(detail, locate(JobSpec, detail["loc"], rest)) for detail in error.errors(include_url=False)]
         if first:
             for each in _translate(found):
                 findings.add_error(each)

@@ -13,7 +13,7 @@ from core.engine.inits import fill_bias, fill_weight
 from core.engine.network import build_network
 from core.spec import inits
 from core.spec.activations import ReLU
-from core.spec.layers import Linear
+from core.spec.layer_types.basic import Linear
 from core.spec.network import LayeredNetwork
 
 N_IN, N_OUT = 400, 300

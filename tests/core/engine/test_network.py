@@ -9,15 +9,19 @@ import torch
 from torch import nn
 
 from core.engine.flat import FlatParameters
-from core.engine.layers import BUILDERS, Swish
+from core.engine.layer_types.activations import Swish
+from core.engine.layers import BUILDERS
 from core.engine.learner import Learner
 from core.engine.losses import build_loss
 from core.engine.network import build_network
 from core.spec import losses
 from core.spec.activations import ReLU
-from core.spec.layers import LAYERS, BatchNorm, Dropout, Flatten, LayerNorm, Linear, Unflatten
+from core.spec.layer_types.basic import Dropout, Flatten, Linear, Unflatten
+from core.spec.layer_types.norms import BatchNorm, LayerNorm
+from core.spec.layers import LAYERS
 from core.spec.network import LayeredNetwork
 from core.spec.training import RegularizationSpec
+from tests.core.spec.minimal import every_layer, shape_for
 
 INPUT = (6,)
 
@@ -30,16 +34,12 @@ def test_there_is_a_builder_for_every_layer_of_the_spec_and_no_other() -> None:
     assert BUILDERS.keys() == LAYERS.keys()
 
 
-def one_of_each() -> list[Any]:
-    return [kind(shape=(2, 3)) if name == "unflatten" else kind(units=4) if name == "linear" else kind()
-            for name, kind in LAYERS.items()]  # fmt: skip
-
-
-@pytest.mark.parametrize("layer", one_of_each(), ids=lambda layer: layer.type)
+@pytest.mark.parametrize("layer", every_layer(), ids=lambda layer: layer.type)
 def test_shape_and_number_of_parameters_are_the_specs(layer: Any) -> None:
-    network = built(layer, precision="float32").eval()
-    assert tuple(network(torch.zeros(3, *INPUT)).shape[1:]) == layer.output_shape(INPUT)
-    assert sum(p.numel() for p in network.parameters()) == layer.parameter_count(INPUT)
+    shape = shape_for(layer.type)
+    network = built(layer, shape=shape, precision="float32").eval()
+    assert tuple(network(torch.zeros(3, *shape)).shape[1:]) == layer.output_shape(shape)
+    assert sum(p.numel() for p in network.parameters()) == layer.parameter_count(shape)
 
 
 def test_names_are_those_of_a_plain_sequential() -> None:

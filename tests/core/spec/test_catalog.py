@@ -43,7 +43,7 @@ def test_every_entry_says_what_it_is(section: str) -> None:
         names = [parameter["name"] for parameter in entry["parameters"]]
         assert len(names) == len(set(names))
         for parameter in entry["parameters"]:
-            assert set(parameter) == {"name", "type", "required", "default", "description", "range"}
+            assert set(parameter) == {"name", "type", "required", "default", "description", "range", "synonyms"}
             assert parameter["description"], (entry, parameter)
 
 

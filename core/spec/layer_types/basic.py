@@ -1,0 +1,85 @@
+"""Layers that every kind of network has: linear, the shape of a sample, dropout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from core.spec.base import Bool, Count, Shape
+from core.spec.inits import Init
+from core.spec.layer_base import BIAS_INIT, WEIGHT_INIT, LayerBase, ShapeError
+
+
+class Linear(LayerBase):
+    """W x + b with W of units x inputs (PyTorch's shape)."""
+
+    synonyms: ClassVar[Mapping[str, str]] = {"out_features": "units"}
+    widths: ClassVar[tuple[str, ...]] = ("units",)
+    linear_map: ClassVar[bool] = True
+    type: Literal["linear"] = "linear"
+    units: Count = Field(description="outputs of the layer, from 1")
+    bias: Bool = Field(True, description="whether b is there; default true")
+    init: Init | None = Field(None, description=WEIGHT_INIT)
+    bias_init: Init | None = Field(None, description=BIAS_INIT)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 1:
+            raise ShapeError(
+                f"received an input of shape {list(shape)}, expected one axis of features; "
+                'do put {"type": "flatten"} before this layer',
+                code="needs_flatten",
+            )
+        return (self.units,)
+
+    def shape_of_any(self) -> Shape:
+        return (self.units,)
+
+    def parameter_count(self, shape: Shape) -> int:
+        return (shape[-1] + self.bias) * self.units
+
+    def flops(self, shape: Shape) -> int:
+        return (2 * shape[-1] + self.bias) * self.units
+
+
+class Flatten(LayerBase):
+    """All axes of a sample in one."""
+
+    type: Literal["flatten"] = "flatten"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (math.prod(shape),)
+
+
+class Unflatten(LayerBase):
+    """The same values with the axes of `shape`."""
+
+    widths: ClassVar[tuple[str, ...]] = ("shape",)
+    type: Literal["unflatten"] = "unflatten"
+    shape: Annotated[tuple[Count, ...], Field(min_length=1, max_length=4)] = Field(
+        description="axes of one sample that go out; their product is the number of values that come in"
+    )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if math.prod(self.shape) != math.prod(shape):
+            raise ShapeError(
+                f"received {math.prod(shape)} values for the shape {list(self.shape)}, expected "
+                f"{math.prod(self.shape)}; do choose axes whose product is {math.prod(shape)}",
+                field="shape",
+            )
+        return self.shape
+
+    def shape_of_any(self) -> Shape:
+        return self.shape
+
+
+class Dropout(LayerBase):
+    """Drops each value with probability p in training and scales the others by 1/(1-p), Srivastava et al. 2014."""
+
+    cost: ClassVar[int] = 2
+    type: Literal["dropout"] = "dropout"
+    p: Annotated[float, Field(strict=True, ge=0, lt=1)] = Field(
+        0.5, description="probability of dropping a value, 0 up to 1; default 0.5"
+    )

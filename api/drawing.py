@@ -1,4 +1,4 @@
-"""The way to `api.plots`, which is loaded when the first picture is asked for.
+"""The way to `api.plots` and `api.pictures`, which are loaded when the first picture is asked for.
 
 Matplotlib takes half a second and 25 MB to import, which most API processes never need; it is not safe
 to draw from two threads, so one picture is drawn at a time.
@@ -10,7 +10,7 @@ import importlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 _one_at_a_time = threading.Lock()
 Row = tuple[int, int, Mapping[str, float | None]]
@@ -30,4 +30,11 @@ def draw(kind: Literal["svg", "png"], curves: Curves) -> bytes:
     """The picture; the same curves give the same bytes."""
     with _one_at_a_time:
         picture: bytes = importlib.import_module("api.plots").render(kind, curves)
+        return picture
+
+
+def draw_analysis(kind: Literal["svg", "png"], data: Mapping[str, Any]) -> bytes:
+    """The picture of an analysis, from its data alone; the same data give the same bytes."""
+    with _one_at_a_time:
+        picture: bytes = importlib.import_module("api.pictures").render(kind, data)
         return picture

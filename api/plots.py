@@ -42,16 +42,20 @@ Series = tuple[str, list[float], list[float]]
 def render(kind: Literal["svg", "png"], curves: Curves) -> bytes:
     """The picture's bytes; for one thread at a time, because the style is the process's while it draws."""
     with mpl.rc_context(STYLE):
-        figure = draw(curves)
-        target = io.BytesIO()
-        if kind == "svg":
-            # without the date the same curves give the same bytes, and so the same ETag
-            FigureCanvasSVG(figure)
-            figure.savefig(target, format="svg", metadata={"Date": None})
-        else:
-            FigureCanvasAgg(figure)
-            figure.savefig(target, format="png")
-        return target.getvalue()
+        return saved(draw(curves), kind)
+
+
+def saved(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
+    """The figure's bytes, the same for the same figure; to be called within the style."""
+    target = io.BytesIO()
+    if kind == "svg":
+        # without the date the same curves give the same bytes, and so the same ETag
+        FigureCanvasSVG(figure)
+        figure.savefig(target, format="svg", metadata={"Date": None})
+    else:
+        FigureCanvasAgg(figure)
+        figure.savefig(target, format="png")
+    return target.getvalue()
 
 
 def draw(curves: Curves) -> Figure:
@@ -65,15 +69,19 @@ def draw(curves: Curves) -> Figure:
     drawn = [panel for panel in panels if panel[1]] or [("loss", [])]
     figure = Figure(figsize=(1.2 + 4.6 * len(drawn), 3.9), dpi=120, layout="constrained", facecolor="white")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)  # type: ignore[call-arg, union-attr]
-    # control characters are not allowed in SVG, not even escaped
-    printable = "".join(sign if sign.isprintable() else " " for sign in curves.title)
-    heading = printable if len(printable) <= 60 else f"{printable[:59]}…"
+    heading = printable(curves.title, 60)
     # a name is no formula: without this, two dollar signs in it would be one
     figure.suptitle(f"{heading} · {curves.status}", fontsize=11.5, fontweight="bold", parse_math=False)
     for axes, (label, lines) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
         draw_panel(axes, label, lines, curves.best_epoch if by_epoch else None)
         axes.set_xlabel("epoch" if by_epoch else "step")
     return figure
+
+
+def printable(text: str, most: int) -> str:
+    """A user's text for a picture: at most so long, without control characters, which SVG does not allow."""
+    plain = "".join(sign if sign.isprintable() else " " for sign in text)
+    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
 
 
 def series(rows: Sequence[Row], name: str, by_epoch: bool) -> Series | None:

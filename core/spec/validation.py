@@ -7,6 +7,8 @@ column: `read_spec` answers with faults *and* with the spec of what is left.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -39,7 +41,7 @@ def read_spec(body: object, findings: Findings) -> JobSpec:
         except ValidationError as error:
             found = [(detail, locate(JobSpec, detail["loc"], rest)) for detail in error.errors(include_url=False)]
         if first:
-            for each in _translate(found):
+            for each in translated(found, _SECTION_FIELDS):
                 findings.add_error(each)
         else:
             _add_new(found, findings)
@@ -47,19 +49,21 @@ def read_spec(body: object, findings: Findings) -> JobSpec:
         _set_aside(rest, [_removable(detail, location) for detail, location in found], findings)
 
 
-def _translate(found: list[tuple[ErrorDetails, Location]]) -> list[FieldError]:
+def translated(
+    found: list[tuple[ErrorDetails, Location]], homes: Mapping[Path, frozenset[str]] = MappingProxyType({})
+) -> list[FieldError]:
     """One error a field: the members of a union that a value missed make one sentence."""
     errors: list[FieldError] = []
     unions: dict[Path, list[tuple[ErrorDetails, Location]]] = {}
     for detail, location in found:
         if location.union_at is None:
-            errors.append(field_error(detail, location, _SECTION_FIELDS))
+            errors.append(field_error(detail, location, homes))
         else:
             unions.setdefault(location.path[: location.union_at], []).append((detail, location))
     for path, members in unions.items():
         inner = [member for member in members if len(member[1].path) > len(path)]
         if inner:
-            errors.extend(field_error(*member, _SECTION_FIELDS) for member in inner)
+            errors.extend(field_error(*member, homes) for member in inner)
         else:
             expected = " or ".join(dict.fromkeys(expectation(detail) for detail, _ in members))
             received = show(members[0][0]["input"])

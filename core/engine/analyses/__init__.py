@@ -1,0 +1,38 @@
+"""What a trained network can be asked about itself: one function for each type in `core.spec.analyses.ANALYSES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from core.engine.analyses.confusion import confusion
+from core.engine.analyses.context import Context, refuse
+from core.engine.analyses.safe import json_safe
+from core.spec.analyses import AnalysisRequest
+from core.spec.analysis_request import check_analysis
+
+COMPUTE: dict[str, Callable[[Any, Context], dict[str, Any]]] = {
+    "confusion": confusion,
+}
+
+__all__ = ["COMPUTE", "Context", "analyse"]
+
+
+def analyse(request: AnalysisRequest, context: Context) -> dict[str, Any]:
+    """The analysis as JSON-safe data that a picture can be drawn from; the same request gives the same data.
+
+    Invalid says why the job cannot answer; TrainingFailed(`data_error`) that its data cannot be prepared again.
+    The model is left as it was.
+    """
+    check_analysis(request, context.spec, context.model.classes)
+    if request.type not in COMPUTE:
+        raise refuse(
+            "/type", "not_available", f"received {request.type}, expected {', '.join(COMPUTE)} in this version"
+        )
+    torch.set_num_threads(context.threads)
+    data: dict[str, Any] = json_safe(
+        {"type": request.type, "task": context.spec.task, **COMPUTE[request.type](request, context)}
+    )
+    return data

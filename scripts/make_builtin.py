@@ -3,26 +3,32 @@
 Run it from the repository's root after a change of the stored form or of `core.data.describe`:
 
     .venv/bin/python scripts/make_builtin.py
+
+`jets` and `shuttle` are made anew when their sources are named (core/data/files/README.md says where those are from):
+
+    .venv/bin/python scripts/make_builtin.py --jets jet_images.h5 --shuttle 32_shuttle.npz
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import h5py
+import numpy as np
 from sklearn import datasets
 
 from core.data import builtin
 from core.data.catalogue import BUILTIN
 from core.data.ingest import finished
-from core.data.table import write_table
 
 
 def rows(name: str) -> Iterator[list[str]]:
@@ -39,19 +45,46 @@ def label(target: float, names: list[str] | None) -> str:
     return names[int(target)] if names else str(int(target))
 
 
+def make_jets(source: Path) -> None:
+    """Images (N, 1, 30, 30) in float32; top and QCD jets mixed, so that the first rows show both."""
+    with h5py.File(source) as file:
+        x = np.concatenate([file["QCD"][:], file["TT"][:]]).astype(np.float32).transpose(0, 3, 1, 2)
+        y = np.repeat(["QCD", "top"], [len(file["QCD"]), len(file["TT"])])
+    order = np.random.Generator(np.random.PCG64(0)).permutation(len(x))
+    np.savez_compressed(builtin.FILES / "jets.npz", x=np.ascontiguousarray(x[order]), y=y[order])
+
+
+def make_shuttle(source: Path) -> None:
+    with np.load(source, allow_pickle=False) as file:
+        values = np.column_stack([file["X"], file["y"]]).tolist()
+    write_csv("shuttle", [[f"a{number}" for number in range(1, 10)] + ["anomaly"], *(map(str, row) for row in values)])
+
+
+def write_csv(name: str, lines: Iterable[Iterable[str]]) -> None:
+    text = "".join(",".join(row) + "\n" for row in lines)
+    # no time stamp and no name inside, so that the file is the same each time
+    (builtin.FILES / f"{name}.csv.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+
+
 def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--jets", type=Path)
+    arguments.add_argument("--shuttle", type=Path)
+    given = arguments.parse_args()
+    if given.jets:
+        make_jets(given.jets)
+    if given.shuttle:
+        make_shuttle(given.shuttle)
     for info in BUILTIN.values():
         if info.is_made:
             continue
-        if info.name != "higgs":
-            text = "".join(",".join(row) + "\n" for row in rows(info.name))
-            # no time stamp and no name inside, so that the file is the same each time
-            (builtin.FILES / f"{info.name}.csv.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
-        columns = builtin.read_file(info.name)
-        described = builtin.describe_builtin(info.name, columns)
+        if info.name not in ("higgs", "jets", "shuttle"):
+            write_csv(info.name, rows(info.name))
+        contents = builtin.read_file(info.name)
+        described = builtin.describe_builtin(info.name, contents)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "data.safetensors"
-            write_table(path, columns)
+            contents.write(path)
             made = finished(path, Path(folder), described)
         described |= {"sha256": made.sha256, "bytes": made.bytes}
         target = builtin.FILES / f"{info.name}.json"

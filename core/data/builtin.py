@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from core.data.arrays import canonical
 from core.data.catalogue import BUILTIN, BuiltinInfo
-from core.data.describe import describe_table
+from core.data.contents import ArrayContents, Contents, TableContents
 from core.data.ingest import Ingested, finished
 from core.data.made import make
-from core.data.table import StoredColumn, narrowest, write_table
+from core.data.table import StoredColumn, narrowest
 from core.errors import FieldError, Invalid, NotFound
 from core.spec.dataset import DatasetSchema
 
@@ -76,24 +77,32 @@ def builtin_preview(name: str, parameters: Mapping[str, Any] | None = None) -> l
 def make_builtin(name: str, parameters: Mapping[str, Any], out_dir: Path) -> Ingested:
     """The set in its stored form, its file in `out_dir` (made when missing). Errors as in `check_parameters`."""
     values = check_parameters(name, parameters)
-    columns = make(name, values) if BUILTIN[name].is_made else read_file(name)
+    contents = make(name, values) if BUILTIN[name].is_made else read_file(name)
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="builtin-", dir=out_dir) as folder:
         path = Path(folder) / "data.safetensors"
-        write_table(path, columns)
+        contents.write(path)
         return finished(path, out_dir, _described(name, values))
 
 
-def describe_builtin(name: str, columns: list[StoredColumn]) -> dict[str, Any]:
-    """Schema, profile and preview of a built-in set's columns."""
-    schema, profile, preview = describe_table(columns)
+def describe_builtin(name: str, contents: Contents) -> dict[str, Any]:
+    """Schema, profile and preview of a built-in set."""
+    schema, profile, preview = contents.describe()
     info = BUILTIN[name]
     schema |= {"default_target": info.default_target, "default_split": info.default_split}
     return {"schema": schema, "profile": profile, "preview": preview}
 
 
-def read_file(name: str) -> list[StoredColumn]:
-    """The columns of a real set, in the encoding that an upload of the same file gets."""
+def read_file(name: str) -> Contents:
+    """A real set, in the encoding that an upload of the same file gets."""
+    arrays = FILES / f"{name}.npz"
+    if not arrays.exists():
+        return TableContents(_read_table(name))
+    with np.load(arrays, allow_pickle=False) as file:
+        return ArrayContents(*canonical(dict(file)))
+
+
+def _read_table(name: str) -> list[StoredColumn]:
     path = HIGGS if name == "higgs" else FILES / f"{name}.csv.gz"
     with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
         header, *lines = file.read().splitlines()

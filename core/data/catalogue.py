@@ -32,7 +32,10 @@ _UCI = ("CC BY 4.0", "UCI Machine Learning Repository, by way of scikit-learn")
 
 
 def _made(name: str, title: str, description: str, noise: float, **more: Parameter) -> BuiltinInfo:
-    target = "y" if name == "sine" else "label"
+    return BuiltinInfo(name, title, description, *_OWN, parameters=parameters(noise, **more))
+
+
+def _series(name: str, title: str, description: str, target: str, noise: float = 0.1, **more: Parameter) -> BuiltinInfo:
     return BuiltinInfo(name, title, description, *_OWN, default_target=target, parameters=parameters(noise, **more))
 
 
@@ -70,12 +73,58 @@ BUILTIN: Mapping[str, BuiltinInfo] = MappingProxyType(
                 "Baldi, Sadowski, Whiteson (2014), UCI HIGGS, by way of ROOT's TMVA tutorial",
                 default_split="split",
             ),
+            BuiltinInfo(
+                "jets",
+                "Jet images",
+                "30 x 30 cells of transverse momentum of 5,027 simulated jets: 1,722 of a top quark, 3,305 of quarks "
+                "and gluons (QCD)",
+                "MIT",
+                "FNAL LPC Data Analysis School, machine-learning-das (2023), doi:10.5281/zenodo.3901869",
+                default_target="y",
+            ),
+            BuiltinInfo(
+                "shuttle",
+                "Shuttle anomalies",
+                "49,097 states of a space shuttle's radiators in nine readings; 7.2 % are anomalies (1)",
+                "BSD-2-Clause",
+                "UCI Statlog (Shuttle) as prepared by ODDS, by way of ADBench (2022)",
+                default_target="anomaly",
+            ),
             _made("moons", "Two moons", "two half circles that reach into each other", 0.2),
             _made("circles", "Two circles", "a circle inside another", 0.1),
             _made("spirals", "Spirals", "arms that wind around each other", 0.1, classes=_classes(2)),
             _made("xor", "Exclusive or", "a square whose class is the sign of x1 * x2", 0.05),
             _made("blobs", "Blobs", "clouds of points, one a class", 1.0, classes=_classes(3)),
-            _made("sine", "Sine", "y = sin(x) with noise, x from -pi to pi", 0.1),
+            _series("sine", "Sine", "y = sin(x) with noise, x from -pi to pi", "y"),
+            _series("abs", "Absolute value", "y = |x| with noise, x from -1 to 1", "y"),
+            _series("step", "Step", "y = 0 below x = 0 and 1 above, with noise, x from -1 to 1", "y"),
+            _series(
+                "waves",
+                "Waveforms",
+                "sequences (T, 1) of two to four periods of a sine, square, sawtooth or triangle wave with noise",
+                "y",
+                noise=0.3,
+                rows=Parameter(1000, 10, 20_000, "rows, an integer"),
+                length=Parameter(64, 8, 256, "points of each sequence, an integer"),
+                classes=Parameter(3, 2, 4, "number of waveforms, an integer"),
+            ),
+            _series(
+                "seasonal",
+                "Seasons and a trend",
+                "an hourly value with a trend, a season of a day, one of a week, and noise",
+                "value",
+                noise=0.3,
+                rows=Parameter(2000, 10, 1_000_000, "rows, an integer"),
+            ),
+            BuiltinInfo(
+                "anscombe",
+                "Anscombe's quartet",
+                "11 pairs (x, y); all four sets have the same means, variances and regression line",
+                "public domain",
+                "F. J. Anscombe (1973), Graphs in Statistical Analysis, The American Statistician 27, 17-21",
+                default_target="y",
+                parameters={"number": Parameter(1, 1, 4, "which of the four sets, an integer")},
+            ),
         )
     }
 )

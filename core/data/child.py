@@ -77,19 +77,17 @@ def read(format_name: str, source: Path, workdir: Path, caps: Caps) -> dict[str,
     target = workdir / "data.safetensors"
     # each format pays for the libraries it needs: Polars alone is half of the child's start
     if format_name in ("csv", "parquet"):
-        from core.data import describe, frames, table  # noqa: PLC0415
+        from core.data import contents, frames  # noqa: PLC0415
 
         reader = frames.read_csv if format_name == "csv" else frames.read_parquet
-        columns = reader(source, workdir, caps)
-        table.write_table(target, columns)
-        schema, profile, preview = describe.describe_table(columns)
+        made: contents.Contents = contents.TableContents(reader(source, workdir, caps))
     else:
-        from core.data import arrays, describe, npy, table  # noqa: PLC0415
+        from core.data import arrays, contents, npy  # noqa: PLC0415
 
         read_raw = npy.read_npz if format_name == "npz" else npy.read_npy
-        stored, categories = arrays.canonical(read_raw(source, workdir, caps))
-        table.write_arrays(target, stored)
-        schema, profile, preview = describe.describe_arrays(stored, categories)
+        made = contents.ArrayContents(*arrays.canonical(read_raw(source, workdir, caps)))
+    made.write(target)
+    schema, profile, preview = made.describe()
     return {"schema": schema, "profile": profile, "preview": preview}
 
 

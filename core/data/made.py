@@ -1,4 +1,4 @@
-"""Data sets that are drawn on demand: two numbers and a label, or a curve, from a seed."""
+"""Data sets that are made on demand: two numbers and a label, or a curve, from a seed; and Anscombe's four."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from core.data.contents import Contents, TableContents
+from core.data.made_series import seasonal, waves
 from core.data.table import StoredColumn, narrowest
 
 Floats = NDArray[np.float64]
@@ -27,7 +29,7 @@ class Parameter:
 
 
 def parameters(noise: float, **more: Parameter) -> dict[str, Parameter]:
-    """The parameters that every made set has, and its own."""
+    """The parameters that every drawn set has, and its own, which may be one of those within other bounds."""
     return {
         "rows": Parameter(1000, 10, 1_000_000, "rows, an integer"),
         "noise": Parameter(noise, 0.0, 100.0, "standard deviation of the noise that is added to each coordinate"),
@@ -36,28 +38,42 @@ def parameters(noise: float, **more: Parameter) -> dict[str, Parameter]:
     }
 
 
-def make(name: str, values: Mapping[str, Any]) -> list[StoredColumn]:
-    """The columns of the made set; the same name and values give the same numbers."""
+def make(name: str, values: Mapping[str, Any]) -> Contents:
+    """The contents of the made set; the same name and values give the same numbers."""
+    if name == "anscombe":
+        return _anscombe(int(values["number"]))
     random = np.random.Generator(np.random.PCG64(int(values["seed"])))
+    if name in _SERIES:
+        return _SERIES[name](random, values)
     rows, noise = int(values["rows"]), float(values["noise"])
-    if name == "sine":
-        return _sine(random, rows, noise)
+    if name in _CURVES:
+        return _curve(random, rows, noise, *_CURVES[name])
     classes = int(values.get("classes", 2))
     points, labels = _POINTS[name](random, rows, noise, classes)
     order = random.permutation(rows)
     points, labels = points[order], labels[order]
-    return [
-        StoredColumn("x1", "float", np.ascontiguousarray(points[:, 0])),
-        StoredColumn("x2", "float", np.ascontiguousarray(points[:, 1])),
-        StoredColumn("label", "integer", narrowest(labels)),
-    ]
+    return TableContents(
+        [
+            StoredColumn("x1", "float", np.ascontiguousarray(points[:, 0])),
+            StoredColumn("x2", "float", np.ascontiguousarray(points[:, 1])),
+            StoredColumn("label", "integer", narrowest(labels)),
+        ]
+    )
 
 
-def _sine(random: Generator, rows: int, noise: float) -> list[StoredColumn]:
-    """y = sin(x) + noise for x uniform in -pi to pi."""
-    x = random.uniform(-np.pi, np.pi, rows)
-    y = np.sin(x) + noise * random.standard_normal(rows)
-    return [StoredColumn("x", "float", x), StoredColumn("y", "float", y)]
+def _curve(
+    random: Generator, rows: int, noise: float, half_width: float, curve: Callable[[Floats], Floats]
+) -> TableContents:
+    """y = curve(x) + noise for x uniform from -half_width to half_width."""
+    x = random.uniform(-half_width, half_width, rows)
+    y = curve(x) + noise * random.standard_normal(rows)
+    return TableContents([StoredColumn("x", "float", x), StoredColumn("y", "float", y)])
+
+
+def _anscombe(number: int) -> TableContents:
+    """Set I, II, III or IV as printed in F. J. Anscombe (1973), Graphs in Statistical Analysis."""
+    first, second = _ANSCOMBE[number - 1]
+    return TableContents([StoredColumn("x", "float", np.array(first)), StoredColumn("y", "float", np.array(second))])
 
 
 def _halves(rows: int) -> NDArray[np.int64]:
@@ -117,3 +133,21 @@ _POINTS: dict[str, Callable[[Generator, int, float, int], Points]] = {
     "xor": _xor,
     "blobs": _blobs,
 }
+
+_CURVES: dict[str, tuple[float, Callable[[Floats], Floats]]] = {
+    "sine": (np.pi, np.sin),
+    "abs": (1.0, np.abs),
+    "step": (1.0, lambda x: (x > 0).astype(np.float64)),
+}
+_SERIES: dict[str, Callable[[Generator, Mapping[str, Any]], Contents]] = {"waves": waves, "seasonal": seasonal}
+
+_X = [10.0, 8.0, 13.0, 9.0, 11.0, 14.0, 6.0, 4.0, 12.0, 7.0, 5.0]
+_ANSCOMBE = (
+    (_X, [8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68]),
+    (_X, [9.14, 8.14, 8.74, 8.77, 9.26, 8.10, 6.13, 3.10, 9.13, 7.26, 4.74]),
+    (_X, [7.46, 6.77, 12.74, 7.11, 7.81, 8.84, 6.08, 5.39, 8.15, 6.42, 5.73]),
+    (
+        [8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 19.0, 8.0, 8.0, 8.0],
+        [6.58, 5.76, 7.71, 8.84, 8.47, 7.04, 5.25, 12.50, 5.56, 7.91, 6.89],
+    ),
+)

@@ -19,6 +19,16 @@ class Transition(Answer):
     time: Time
 
 
+class JobWarning(Answer):
+    """What its user should look at, with the field to change."""
+
+    code: str = Field(examples=["vanishing_gradients"])
+    pointer: str | None = Field(description="JSON pointer into the spec")
+    detail: str = Field(description="what was seen, what it means, what to do")
+    epoch: int | None = Field(description="when it was first seen; null: before the first step")
+    step: int | None
+
+
 class JobLinks(Answer):
     """Where the rest of a job is."""
 
@@ -57,6 +67,7 @@ class Job(Answer):
     progress: dict[str, Any] | None
     result: dict[str, Any] | None
     error: dict[str, Any] | None
+    warnings: list[JobWarning] = Field(description="of the plan, the data and the run, in the order they were given")
     resume_exact: bool | None = Field(description="whether the last resume was bit for bit")
     resume_note: str | None
     cohort: dict[str, Any] | None = Field(description="the jobs that train together with it")

@@ -24,6 +24,17 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
+class JobWarning:
+    """What its user should look at; `epoch` and `step` are None for what the plan or the data gave away."""
+
+    code: str
+    pointer: str | None
+    detail: str
+    epoch: int | None
+    step: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """One job. `queue_position` counts from 1, None unless queued; `version` goes up with every change (the ETag)."""
 
@@ -43,6 +54,7 @@ class JobView:
     progress: dict[str, Any]
     result: dict[str, Any] | None
     error: dict[str, Any] | None
+    warnings: list[JobWarning]
     spec: dict[str, Any]
     resume_exact: bool | None
     resume_note: str | None
@@ -62,9 +74,9 @@ def views_of(session: Session, jobs: Sequence[Job]) -> list[JobView]:
         return []
     found = session.execute(select(JobSpecs.job_id, JobSpecs.spec).where(JobSpecs.job_id.in_(ids)))
     specs: dict[str, dict[str, Any]] = {row.job_id: row.spec for row in found}
-    transitions = _transitions(session, ids)
+    transitions, warnings = _told(session, ids)
     places = _places(session, jobs)
-    return [_view(job, specs[job.id], transitions[job.id], places.get(job.id)) for job in jobs]
+    return [_view(job, specs[job.id], transitions[job.id], warnings[job.id], places.get(job.id)) for job in jobs]
 
 
 def view_of(session: Session, job: Job) -> JobView:
@@ -72,14 +84,18 @@ def view_of(session: Session, job: Job) -> JobView:
     return views_of(session, [job])[0]
 
 
-def _transitions(session: Session, ids: list[str]) -> dict[str, list[Transition]]:
-    """The status events of each job, which are its transitions."""
-    query = select(JobEvent.job_id, JobEvent.time, JobEvent.data)
-    query = query.where(JobEvent.job_id.in_(ids), JobEvent.type == "status").order_by(JobEvent.job_id, JobEvent.seq)
-    found: dict[str, list[Transition]] = defaultdict(list)
-    for row in session.execute(query):
-        found[row.job_id].append(Transition(row.data["status"], row.time))
-    return found
+def _told(session: Session, ids: list[str]) -> tuple[dict[str, list[Transition]], dict[str, list[JobWarning]]]:
+    """The status events of each job, which are its transitions, and its warnings; one query for both."""
+    query = select(JobEvent.job_id, JobEvent.type, JobEvent.time, JobEvent.data)
+    query = query.where(JobEvent.job_id.in_(ids), JobEvent.type.in_(("status", "warning")))
+    transitions: dict[str, list[Transition]] = defaultdict(list)
+    warnings: dict[str, list[JobWarning]] = defaultdict(list)
+    for row in session.execute(query.order_by(JobEvent.job_id, JobEvent.seq)):
+        if row.type == "status":
+            transitions[row.job_id].append(Transition(row.data["status"], row.time))
+        else:
+            warnings[row.job_id].append(JobWarning(**{name: row.data.get(name) for name in JobWarning.__slots__}))
+    return transitions, warnings
 
 
 def _places(session: Session, jobs: Sequence[Job]) -> dict[str, int]:
@@ -94,7 +110,9 @@ def _places(session: Session, jobs: Sequence[Job]) -> dict[str, int]:
     return {row.id: row.place for row in session.execute(query)}
 
 
-def _view(job: Job, spec: dict[str, Any], transitions: list[Transition], place: int | None) -> JobView:
+def _view(
+    job: Job, spec: dict[str, Any], transitions: list[Transition], warnings: list[JobWarning], place: int | None
+) -> JobView:
     result = job.result and {
         **job.result,
         "best_checkpoint": job.best_checkpoint,
@@ -117,6 +135,7 @@ def _view(job: Job, spec: dict[str, Any], transitions: list[Transition], place: 
         progress=job.progress,
         result=result,
         error=job.error,
+        warnings=warnings,
         spec=spec,
         resume_exact=job.resume_exact,
         resume_note=job.resume_note,

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
+from netmill.models import Warned
 from netmill.words import duration, number
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def show(job: Job, console: Console) -> None:
             for event in job.events(after=after):
                 after = event.seq
                 if event.type == "metrics":
-                    values = dict(event.data.get("values") or {})
+                    # a row of layers alone says nothing of losses
+                    values = _without_layers(event) or values
                     epoch = int(event.data.get("epoch") or epoch)
                 elif event.type == "warning":
                     view.warn(event)
@@ -43,6 +45,11 @@ def show(job: Job, console: Console) -> None:
             if over:
                 return
             job.refresh(wait_s=HOLD_S)
+
+
+def _without_layers(event: Event) -> dict[str, Any]:
+    values: dict[str, Any] = event.data.get("values") or {}
+    return {name: value for name, value in values.items() if not name.startswith("layer.")}
 
 
 def losses(values: dict[str, Any]) -> str:
@@ -130,6 +137,12 @@ def status(job: Job) -> str:
 
 
 def warning(event: Event) -> str:
-    """A warning in one line, with the field to change."""
-    pointer = event.data.get("pointer")
-    return f"warning {event.data.get('code', '')}{f' at {pointer}' if pointer else ''}: {event.data.get('detail', '')}"
+    """A warning's event in one line, with the field to change."""
+    return told(Warned.of({"code": "", **event.data}))
+
+
+def told(warned: Warned) -> str:
+    """A warning in one line, with the field to change and when it was first seen."""
+    where = f" at {warned.pointer}" if warned.pointer else ""
+    when = f" (epoch {warned.epoch})" if warned.epoch else ""
+    return f"warning {warned.code}{where}{when}: {warned.detail}"

@@ -12,7 +12,7 @@ from rich.console import Console
 from netmill.errors import JobFailedError, WaitTimeoutError
 from netmill.files import save
 from netmill.follow import show
-from netmill.models import Checkpoint, Event, JobError, JobState, Prediction, Progress, Result
+from netmill.models import Checkpoint, Event, JobError, JobState, Prediction, Progress, Result, Warned
 from netmill.table import Table
 from netmill.transport import Request, Transport, segment
 
@@ -64,6 +64,11 @@ class Job:
     @property
     def error(self) -> JobError | None:
         return self.state.error
+
+    @property
+    def warnings(self) -> list[Warned]:
+        """What the plan, the data and the run itself gave reason to look at."""
+        return self.state.warnings
 
     @property
     def spec(self) -> dict[str, Any]:

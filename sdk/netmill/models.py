@@ -65,6 +65,16 @@ class Transition(Answer):
     time: datetime | None = None
 
 
+class Warned(Answer):
+    """What to look at, with the field to change; `epoch` is None for what was known before the first step."""
+
+    code: str
+    pointer: str | None = None
+    detail: str = ""
+    epoch: int | None = None
+    step: int | None = None
+
+
 class JobState(Answer):
     """A job as it stood when it was asked for."""
 
@@ -83,6 +93,7 @@ class JobState(Answer):
     progress: Progress | None = None
     result: Result | None = None
     error: JobError | None = None
+    warnings: list[Warned] = Field(default_factory=list)
     resume_exact: bool | None = None
     resume_note: str | None = None
     spec: dict[str, Any] = Field(default_factory=dict)
@@ -128,12 +139,6 @@ class PlannedLayer(Answer):
     type: str
     output_shape: list[int] = Field(default_factory=list)
     parameters: int = 0
-
-
-class Warned(Answer):
-    code: str
-    pointer: str | None = None
-    detail: str = ""
 
 
 class Plan(Answer):

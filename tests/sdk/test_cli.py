@@ -20,6 +20,9 @@ from tests.sdk.conftest import Reply, Script, Seen, job_body, problem
 DONE = job_body(
     status="succeeded", terminal=True, started_at="2026-11-23T16:00:01Z", finished_at="2026-11-23T16:00:13Z",
     result={"metrics": {"test.accuracy": 0.97123}, "best_checkpoint": "ckpt_1"},
+    warnings=[
+        {"code": "vanishing_gradients", "pointer": "/network/layers/0", "detail": "the first [layer]", "epoch": 1}
+    ],
 )  # fmt: skip
 
 
@@ -143,6 +146,7 @@ def test_jobs_and_job_for_people_and_programs(script: Script) -> None:
     assert json.loads(netmill(script, "jobs", "--json").stdout)[0]["id"] == "job_1"
     one = netmill(script, "job", "job_1")
     assert re.search(r"took\s+12 s", one.stdout)
+    assert "warning vanishing_gradients at /network/layers/0 (epoch 1): the first [layer]" in one.stdout
     assert json.loads(netmill(script, "job", "job_1", "--json").stdout)["result"]["best_checkpoint"] == "ckpt_1"
 
 

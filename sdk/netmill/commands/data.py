@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from netmill.commands.jobs import SpecFile
 from netmill.commands.shared import JobId, Session, command, read_spec
 from netmill.errors import NotFoundError
+from netmill.follow import told
 from netmill.job import ExportFormat, Job
 from netmill.models import Dataset, Plan
 from netmill.rows import read_question
@@ -48,7 +49,7 @@ def plan(session: Session, spec: SpecFile) -> None:
         facts.append(f"about {duration(planned.time_estimate_s)}")
     session.say(", ".join(facts))
     for warned in planned.warnings:
-        session.say(f"warning {warned.code}{f' at {warned.pointer}' if warned.pointer else ''}: {warned.detail}")
+        session.say(told(warned))
 
 
 def plan_rows(planned: Plan) -> list[list[Any]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from netmill.commands.shared import INTERRUPTED, REFUSED, JobId, Session, command, read_json, read_spec
-from netmill.follow import losses, status, warning
+from netmill.follow import losses, status, told, warning
 from netmill.job import Job
 from netmill.models import Event
 from netmill.words import ago, duration, number
@@ -42,7 +42,8 @@ def train(
     if follow:
         session.say(f"{submitted.id} {status(submitted)}")
         _follow(session, submitted)
-        _show(session, submitted)
+        # its warnings were shown as they came
+        _show(session, submitted, warnings=False)
         raise typer.Exit(0 if submitted.status == "succeeded" else REFUSED)
     if session.json:
         session.emit(submitted.state.model_dump(mode="json"))
@@ -157,7 +158,7 @@ def _told(session: Session, handle: Job, what: str) -> None:
         session.say(f"{handle.id}: {what} asked for, it is {status(handle)}")
 
 
-def _show(session: Session, handle: Job) -> None:
+def _show(session: Session, handle: Job, *, warnings: bool = True) -> None:
     """All that matters of a job, as rows of name and value."""
     if session.json:
         session.emit(handle.state.model_dump(mode="json"))
@@ -177,6 +178,8 @@ def _show(session: Session, handle: Job) -> None:
         rows += [[name, value] for name, value in (("change", error.pointer), ("hint", error.hint)) if value]
     rows += [[name, one] for name, one in (("best", handle.result.best_checkpoint),) if one]
     session.table(["", ""], rows)
+    for warned in handle.warnings if warnings else ():
+        session.out.print(told(warned), markup=False, highlight=False, soft_wrap=True)
 
 
 def _epochs(handle: Job) -> str:

@@ -89,6 +89,17 @@ class TestRecord:
             house.record(claim, Warned("lr_high", "/optimizer/lr", "very high"), batch=batch)
         assert len(house.told(job.id, "warning")) == before + 1
 
+    def test_a_job_tells_the_warnings_of_its_plan_and_of_its_run(self, house: House) -> None:
+        job = house.submit(optimizer={"type": "adam", "lr": 10.0})
+        assert [(w.code, w.epoch) for w in job.warnings] == [("lr_too_high", None)]
+        house.record(house.take(), Warned("dead_units", "/network/layers/1", "all are", 2, 40))
+        told = house.job(job.id).warnings
+        assert [w.code for w in told] == ["lr_too_high", "dead_units"]
+        assert (told[1].pointer, told[1].detail, told[1].epoch, told[1].step) == (
+            *("/network/layers/1", "all are"),
+            *(2, 40),
+        )
+
     def test_a_failure_says_what_and_where(self, house: House) -> None:
         job = house.submit()
         failed = Failed("diverged", "the loss is not finite", "lower it", "/optimizer/lr", 3)

@@ -11,12 +11,15 @@ from typing import Literal
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from api.pictures import confusion
+from api.pictures import calibration, confusion, loss_landscape, roc
 from api.pictures.house import Data
 from api.plots import STYLE, saved
 
 PICTURES: dict[str, Callable[[Data], Figure]] = {
+    "calibration": calibration.draw,
     "confusion": confusion.draw,
+    "loss_landscape": loss_landscape.draw,
+    "roc": roc.draw,
 }
 
 

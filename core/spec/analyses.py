@@ -100,8 +100,8 @@ class LossLandscape(_OfRows):
     dimensions: Annotated[int, Field(strict=True, ge=1, le=2)] = Field(
         2, description="1: a curve, 2: a surface; default 2"
     )
-    points: Annotated[int, Field(strict=True, ge=3, le=101)] = Field(
-        21, description="points of each axis, odd so that the checkpoint is one of them; 3 to 101, default 21"
+    points: Annotated[int, Field(strict=True, ge=5, le=101)] = Field(
+        21, description="points of each axis, odd so that the checkpoint is one of them; 5 to 101, default 21"
     )
     span: Positive | None = Field(
         None,

@@ -7,14 +7,20 @@ from typing import Any
 
 import torch
 
+from core.engine.analyses.calibration import calibration
 from core.engine.analyses.confusion import confusion
 from core.engine.analyses.context import Context, refuse
+from core.engine.analyses.landscape import loss_landscape
+from core.engine.analyses.roc import roc
 from core.engine.analyses.safe import json_safe
 from core.spec.analyses import AnalysisRequest
 from core.spec.analysis_request import check_analysis
 
 COMPUTE: dict[str, Callable[[Any, Context], dict[str, Any]]] = {
+    "calibration": calibration,
     "confusion": confusion,
+    "loss_landscape": loss_landscape,
+    "roc": roc,
 }
 
 __all__ = ["COMPUTE", "Context", "analyse"]

@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss, confusion_matrix, roc_auc_score, roc_curve
 
 from core.engine.analyses.context import Part, part_of
+from core.engine.analyses.roc import _thinned
+from core.engine.analyses.roc import roc_curve as ours
+from core.engine.evaluate import Evaluator
 from core.engine.outputs import forward, probabilities
 from core.errors import Invalid
-from tests.core.engine.analyses.bodies import DIGITS, IRIS, SINE, WEIGHTED, weighted_moons
+from tests.core.engine.analyses.bodies import DIGITS, IRIS, MOONS, SINE, WEIGHTED, weighted_moons
 from tests.core.engine.analyses.conftest import Studio
 
 RELATIVE = 1e-12
@@ -68,3 +72,82 @@ def test_a_regression_has_no_confusion(studio: Studio) -> None:
 def test_an_empty_split_gives_way(studio: Studio) -> None:
     body = {**IRIS, "data": {"dataset": "iris", "split": {"test": 0.0, "validation": 0.2}}}
     assert studio.analyse(body, {"type": "confusion"})["split"] == "validation"
+
+
+def test_the_roc_curve_is_scikit_learns(weighted: Studio) -> None:
+    data = weighted.analyse(WEIGHTED, {"type": "roc", "points": 2000})
+    part, y, p = truth_of(weighted, WEIGHTED)
+    (curve,) = data["curves"]
+    fpr, tpr, thresholds = roc_curve(y, p[:, 1], sample_weight=part.rows.weight, drop_intermediate=False)
+    assert part.rows.weight is not None
+    whole = ours(y == 1, p[:, 1], part.rows.weight)
+    assert np.allclose(np.c_[whole.fpr, whole.tpr], np.c_[fpr, tpr], rtol=RELATIVE)
+    assert whole.thresholds.tolist() == thresholds.tolist()
+    # what is sent has the corners: a staircase is its corners
+    corners = _thinned(whole, 2000)
+    assert np.allclose(curve["fpr"], fpr[corners], atol=1e-6)
+    assert curve["thresholds"][0] is None
+    assert np.trapezoid(curve["tpr"], curve["fpr"]) == pytest.approx(data["auc"], abs=1e-5)
+    assert data["auc"] == pytest.approx(roc_auc_score(y, p[:, 1], sample_weight=part.rows.weight), rel=RELATIVE)
+    metric = Evaluator(weighted.context(WEIGHTED).spec, weighted.context(WEIGHTED).loss(), None, ("auc",), 2048)
+    assert data["auc"] == metric(weighted.context(WEIGHTED).model.network, part.rows, "test")["test.auc"]
+    point = next(each for each in curve["working_points"] if each["tpr"] == 0.5)
+    assert point["fpr"] == pytest.approx(np.interp(0.5, tpr, fpr), abs=1e-9)
+
+
+def test_each_class_against_the_rest(studio: Studio) -> None:
+    data = studio.analyse(DIGITS, {"type": "roc", "axes": "inverse"})
+    _, y, p = truth_of(studio, DIGITS)
+    assert [curve["class"] for curve in data["curves"]] == list(range(10))
+    for curve in data["curves"]:
+        assert curve["auc"] == pytest.approx(roc_auc_score(y == curve["class"], p[:, curve["class"]]), rel=RELATIVE)
+    assert data["auc"] == pytest.approx(roc_auc_score(y, p, multi_class="ovr"), rel=RELATIVE)
+    only = studio.analyse(DIGITS, {"type": "roc", "positive": 3, "axes": "rejection"})
+    assert [curve["class"] for curve in only["curves"]] == [3]
+    with pytest.raises(Invalid, match="expected a class"):
+        studio.analyse(DIGITS, {"type": "roc", "positive": "3"})
+
+
+def test_a_thinned_curve_keeps_its_shape() -> None:
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 20_000).astype(bool)
+    score = random.normal(size=len(y)) + y
+    curve = ours(y, score, np.ones(len(y)))
+    shown = _thinned(curve, 300)
+    assert 100 < len(shown) <= 300
+    assert (curve.fpr[shown[0]], curve.tpr[shown[-1]]) == (0.0, 1.0)
+    between = np.interp(curve.fpr, curve.fpr[shown], curve.tpr[shown])
+    assert np.abs(between - curve.tpr).max() < 0.02
+    assert (curve.fpr[shown] < 0.01).sum() > 20
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_reliability_is_scikit_learns(studio: Studio, strategy: str) -> None:
+    data = studio.analyse(MOONS, {"type": "calibration", "bins": 5, "strategy": strategy})
+    _, y, p = truth_of(studio, MOONS)
+    right, probability = calibration_curve(y, p[:, 1], n_bins=5, strategy=strategy)
+    filled = [each for each in data["bins"] if each["rows"]]
+    assert np.allclose([each["right"] for each in filled], right, rtol=RELATIVE)
+    assert np.allclose([each["probability"] for each in filled], probability, rtol=RELATIVE)
+    shares = np.array([each["rows"] for each in filled]) / len(y)
+    assert data["ece"] == pytest.approx(float(shares @ np.abs(right - probability)), rel=1e-9)
+    assert data["brier"] == pytest.approx(brier_score_loss(y, p[:, 1]), rel=1e-9)
+
+
+def test_weights_move_the_reliability(weighted: Studio) -> None:
+    data = weighted.analyse(WEIGHTED, {"type": "calibration", "bins": 4})
+    part, y, p = truth_of(weighted, WEIGHTED)
+    w = part.rows.weight
+    assert w is not None
+    for each in data["bins"]:
+        here = (p[:, 1] > each["from"]) & (p[:, 1] <= each["to"])
+        assert each["right"] == pytest.approx(float((w * (y == 1))[here].sum() / w[here].sum()), rel=1e-9)
+    assert sum(each["weight"] for each in data["bins"]) == pytest.approx(w.sum(), rel=1e-12)
+
+
+def test_several_classes_are_judged_by_the_one_called(studio: Studio) -> None:
+    data = studio.analyse(DIGITS, {"type": "calibration"})
+    _, y, p = truth_of(studio, DIGITS)
+    assert data["class"] is None
+    assert data["mean_right"] == pytest.approx(float((p.argmax(1) == y).mean()))
+    assert data["mean_probability"] == pytest.approx(float(p.max(1).mean()))

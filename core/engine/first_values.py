@@ -27,6 +27,8 @@ class Weights:
     bias: Tensor | None = None
     own: inits.Init | None = None
     own_bias: inits.Init | None = None
+    instead: inits.Init | None = None
+    """Stands in place of the init of the layer, for weights that have a choice of their own."""
 
 
 @runtime_checkable
@@ -41,7 +43,7 @@ class HoldsWeights(Protocol):
 def initialise(module: nn.Module, init: inits.Init, bias_init: inits.Init | None, source: Generator) -> None:
     """Fills all weights and biases of a layer's module, in the order of its parameters, with numbers from `source`."""
     for part in weights_of(module):
-        fill_weight(part.weight, _meant(init, part.own), source)
+        fill_weight(part.weight, _meant(part.instead or init, part.own), source)
         if part.bias is not None:
             fill_bias(part.bias, part.weight, _meant(bias_init or inits.bias_default(init), part.own_bias), source)
 
@@ -90,16 +92,20 @@ def _attention_out(module: nn.Linear) -> Iterator[Weights]:
 
 
 def _recurrent(module: nn.RNNBase) -> Iterator[Weights]:
-    """The matrices of each gate one by one: (hidden, inputs) and (hidden, hidden)."""
+    """The matrices of each gate one by one: (hidden, inputs) and (hidden, hidden).
+
+    Ours say in `recurrent_init` what those of the state begin with.
+    """
     bound = 1 / math.sqrt(module.hidden_size)
     own = inits.Uniform(low=-bound, high=bound)
     for name, weight in module.named_parameters():
         if not name.startswith("weight"):
             continue
         bias = getattr(module, name.replace("weight", "bias")) if module.bias else None
+        instead = getattr(module, "recurrent_init", None) if name.startswith("weight_hh") else None
         gates = weight.shape[0] // module.hidden_size
         for index, part in enumerate(weight.chunk(gates)):
-            yield Weights(part, None if bias is None else bias.chunk(gates)[index], own, own)
+            yield Weights(part, None if bias is None else bias.chunk(gates)[index], own, own, instead)
 
 
 _WEIGHTS: dict[type[nn.Module], Callable[[Any], Iterator[Weights]]] = {

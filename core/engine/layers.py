@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from core.engine.layer_types import activations, basic, norms
+from core.engine.layer_types import activations, basic, kernel, norms, recurrent, regularizers, stochastic
 from core.engine.layer_types.builder import Builder
 from core.spec.base import Shape
 from core.spec.layer_base import LayerBase
@@ -12,6 +12,10 @@ from core.spec.layer_base import LayerBase
 BUILDERS: dict[str, Builder] = {
     **basic.BUILDERS,
     **norms.BUILDERS,
+    **recurrent.BUILDERS,
+    **kernel.BUILDERS,
+    **stochastic.BUILDERS,
+    **regularizers.BUILDERS,
     **activations.BUILDERS,
 }
 

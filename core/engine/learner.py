@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from core.engine.auxiliary import adding_to_loss, take_extra_loss
 from core.engine.flat import FlatParameters
 from core.engine.losses import Loss
 from core.spec.training import RegularizationSpec
@@ -14,7 +15,10 @@ _backward = torch.autograd.Variable._execution_engine.run_backward  # noqa: SLF0
 
 
 class Learner:
-    """Forward, backward, penalties, clipping; `gradient_norm` is that of the last call, before clipping."""
+    """Forward, backward, penalties, clipping; `gradient_norm` is that of the last call, before clipping.
+
+    `extra_loss` is what layers added to the objective of the last call (KL of a latent code, sparsity), None without.
+    """
 
     def __init__(
         self,
@@ -30,6 +34,8 @@ class Learner:
         self.flat = flat
         self.loss = loss
         self.gradient_norm: Tensor | None = None
+        self.extra_loss: Tensor | None = None
+        self._adding = adding_to_loss(network)
         self._l1, self._l2 = penalties.l1, penalties.l2
         self._clip_norm, self._clip_value = clip_norm, clip_value
         self._one = torch.ones((), dtype=flat.values.dtype, device=flat.values.device)
@@ -41,6 +47,8 @@ class Learner:
         self.flat.gradients.zero_()
         outputs = self.network(x)
         objective = self.loss(outputs, target, weight)
+        if self._adding:
+            objective = objective + self._extra(weight)
         _backward((objective,), (self._one,), False, False, (), allow_unreachable=True, accumulate_grad=True)
         objective = objective.detach()
         if self.has_penalty:
@@ -49,6 +57,15 @@ class Learner:
         if self.has_clip:
             self._clip()
         return objective, outputs.detach()
+
+    def _extra(self, weight: Tensor | None) -> Tensor | float:
+        """() what the layers add, weighed by row as the loss is."""
+        each = take_extra_loss(self._adding)
+        if each is None:
+            return 0.0
+        extra = self.loss.reduced(each, weight)
+        self.extra_loss = extra.detach()
+        return extra
 
     def penalty(self) -> Tensor:
         """l2 sum w^2 + l1 sum |w| over the weights, without biases and norms."""

@@ -34,7 +34,13 @@ class Loss:
         """The loss of a batch: sum(w l)/sum(w), or sum(w l) when the reduction is the sum."""
         if weight is None:
             return self.mean(z, target) if self.reduction == "mean" else self.each(z, target).sum()
-        total = (self.each(z, target) * weight).sum()
+        return self.reduced(self.each(z, target), weight)
+
+    def reduced(self, each: Tensor, weight: Tensor | None) -> Tensor:
+        """() of values of rows (N,), as the rows' losses make the batch's."""
+        if weight is None:
+            return each.mean() if self.reduction == "mean" else each.sum()
+        total = (each * weight).sum()
         # a batch whose weights are all zero teaches nothing, and is no 0/0
         return total / weight.sum().clamp_min(1e-30) if self.reduction == "mean" else total
 

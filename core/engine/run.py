@@ -13,6 +13,7 @@ import torch
 
 from core.engine import environment
 from core.engine.assembly import Assembly, assemble, restore
+from core.engine.from_data import begin_from_data
 from core.engine.keeper import Keeper
 from core.errors import TrainingFailed
 from core.events import Event, Failed, Finished, Metrics, Progress, Started, Stopped
@@ -63,7 +64,11 @@ def _train(run: Run, should_stop: Callable[[], StopReason | None]) -> Iterator[E
     device = environment.choose_device(run.spec.training.device)
     environment.set_up(device)
     a = assemble(run.spec, run.schema, run.data_path, device, run.threads)
-    reasons = restore(a, *run.resume) if run.resume else []
+    reasons: list[str] = []
+    if run.resume:
+        reasons = restore(a, *run.resume)
+    else:
+        begin_from_data(a.network, a.train.x, run.spec.training.seed)
     yield _started(a, reasons)
     if not run.resume:
         yield from a.warnings
@@ -92,7 +97,7 @@ def _train(run: Run, should_stop: Callable[[], StopReason | None]) -> Iterator[E
                 # Forward, backward, update.
                 outputs = a.optimizer.step(partial(a.learner.gradients, *batch), lr, a.step + 1)
                 a.step += 1
-                a.tally.add(outputs, a.learner.gradient_norm)
+                a.tally.add(outputs, a.learner.gradient_norm, a.learner.extra_loss)
 
             # Reading a loss waits for the device and costs as much as a step: once a window is enough.
             if not math.isfinite(a.tally.close_window(rows)):

@@ -12,7 +12,7 @@ from torch import Tensor
 from core.engine.losses import Loss
 from core.engine.rows import Batch
 
-_EMPTY = {"loss": 0.0, "weight": 0.0, "right": 0.0, "norm": 0.0, "steps": 0.0}
+_EMPTY = {"loss": 0.0, "weight": 0.0, "right": 0.0, "norm": 0.0, "steps": 0.0, "extra": 0.0, "extra_steps": 0.0}
 
 
 class Tally:
@@ -23,14 +23,17 @@ class Tally:
         self._is_classification = is_classification
         self._outputs: list[Tensor] = []
         self._norms: list[Tensor] = []
+        self._extras: list[Tensor] = []
         self.epoch = dict(_EMPTY)
         self.since_row = dict(_EMPTY)
 
-    def add(self, outputs: Tensor, gradient_norm: Tensor | None) -> None:
+    def add(self, outputs: Tensor, gradient_norm: Tensor | None, extra_loss: Tensor | None = None) -> None:
         """Notes a step; costs nothing until the window closes."""
         self._outputs.append(outputs)
         if gradient_norm is not None:
             self._norms.append(gradient_norm)
+        if extra_loss is not None:
+            self._extras.append(extra_loss)
 
     def close_window(self, window: Batch) -> float:
         """Adds the window's figures to the sums and returns its loss, which is not finite when the run diverged."""
@@ -44,8 +47,12 @@ class Tally:
                 sums["right"] = float((w * _is_right(outputs, target)).sum())
             if self._norms:
                 sums["norm"] = float(torch.stack(self._norms).double().sum())
+            if self._extras:
+                sums["extra"] = float(torch.stack(self._extras).double().sum())
+                sums["extra_steps"] = float(len(self._extras))
         self._outputs.clear()
         self._norms.clear()
+        self._extras.clear()
         for name, value in sums.items():
             self.epoch[name] += value
             self.since_row[name] += value
@@ -59,6 +66,8 @@ class Tally:
             values["train.accuracy"] = sums["right"] / weight if weight else 0.0
         if sums["steps"]:
             values["train.grad_norm"] = sums["norm"] / sums["steps"]
+        if sums["extra_steps"]:
+            values["train.extra_loss"] = sums["extra"] / sums["extra_steps"]
         return values
 
     def end_row(self) -> dict[str, float]:
@@ -74,9 +83,10 @@ class Tally:
         return values
 
     def tensors(self) -> dict[str, Tensor]:
-        """Outputs and norms of the open window, when the run stands in the middle of one."""
+        """What the open window has seen, when the run stands in the middle of one."""
         found = {"outputs": torch.cat(self._outputs)} if self._outputs else {}
-        return found | ({"norms": torch.stack(self._norms)} if self._norms else {})
+        found |= {"norms": torch.stack(self._norms)} if self._norms else {}
+        return found | ({"extras": torch.stack(self._extras)} if self._extras else {})
 
     def numbers(self) -> dict[str, Any]:
         return {"epoch": dict(self.epoch), "since_row": dict(self.since_row)}
@@ -84,7 +94,9 @@ class Tally:
     def load(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         self._outputs = [tensors["outputs"]] if "outputs" in tensors else []
         self._norms = list(tensors["norms"].unbind()) if "norms" in tensors else []
-        self.epoch, self.since_row = dict(numbers["epoch"]), dict(numbers["since_row"])
+        self._extras = list(tensors["extras"].unbind()) if "extras" in tensors else []
+        # states written before a figure was kept lack it
+        self.epoch, self.since_row = _EMPTY | numbers["epoch"], _EMPTY | numbers["since_row"]
 
 
 def _is_right(outputs: Tensor, target: Tensor) -> Tensor:

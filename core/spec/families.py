@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.spec.base import Shape
-from core.spec.inits import Init, bias_default
+from core.spec.inits import Init, bias_default, recurrent_default
 from core.spec.layer_base import LayerBase
 from core.spec.layer_types.basic import Dropout, Flatten, Linear
 from core.spec.layer_types.norms import BatchNorm
@@ -56,4 +56,6 @@ def with_inits(layer: Layer, default: Init) -> Layer:
         update["init"] = init
     if "bias_init" in fields:
         update["bias_init"] = getattr(layer, "bias_init", None) or bias_default(init)
+    if "recurrent_init" in fields:
+        update["recurrent_init"] = getattr(layer, "recurrent_init", None) or recurrent_default(init)
     return layer.model_copy(update=update) if update else layer

@@ -104,3 +104,8 @@ Init = Annotated[
 def bias_default(init: Init) -> Init:
     """First values of a bias that names none, beside weights of `init`."""
     return init if isinstance(init, Torch) else Zeros()
+
+
+def recurrent_default(init: Init) -> Init:
+    """First values of a state's weights that name none, beside input weights of `init`."""
+    return init if isinstance(init, Torch) else Orthogonal()

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from core.spec.activations import ActivationLayer
 from core.spec.layer_base import LayerBase
-from core.spec.layer_types import basic, norms
+from core.spec.layer_types import basic, kernel, norms, recurrent, regularizers, stochastic
 
 Layer = Annotated[
     basic.Linear
@@ -21,6 +21,13 @@ Layer = Annotated[
     | basic.Dropout
     | norms.BatchNorm
     | norms.LayerNorm
+    | recurrent.RNN
+    | recurrent.LSTM
+    | recurrent.GRU
+    | kernel.RBF
+    | stochastic.Noise
+    | stochastic.Latent
+    | regularizers.ActivityRegularizer
     | ActivationLayer,
     Field(discriminator="type"),
 ]

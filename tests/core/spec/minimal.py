@@ -10,6 +10,11 @@ from core.spec.layers import LAYERS
 _NEEDED: dict[str, tuple[dict[str, Any], Shape]] = {
     "linear": ({"units": 4}, (6,)),
     "unflatten": ({"shape": [2, 3]}, (6,)),
+    "rnn": ({"units": 4}, (5, 3)),
+    "lstm": ({"units": 4}, (5, 3)),
+    "gru": ({"units": 4}, (5, 3)),
+    "rbf": ({"units": 4}, (6,)),
+    "latent": ({"units": 2}, (6,)),
 }
 
 

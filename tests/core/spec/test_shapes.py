@@ -19,6 +19,8 @@ from tests.core.spec.sets import fault_details, faults, job, plan
 from tests.core.spec.strategies import documents_of
 
 _SMALL = {"units": st.integers(1, 12)}
+# types that take one rank alone; their files in tests/core/engine hold them against PyTorch
+_ELSEWHERE = {"rnn", "lstm", "gru", "rbf", "latent"}
 
 
 class _Swish(nn.Module):
@@ -48,11 +50,11 @@ def torch_layer(layer: Any, shape: tuple[int, ...]) -> nn.Module:
             return nn.LayerNorm(shape[-1], eps=layer.eps, elementwise_affine=layer.affine)
         case "swish":
             return _Swish(layer.beta, layer.learnable)
-    return nn.Tanh()  # every other activation: keeps the shape, has no parameters
+    return nn.Tanh()  # noise, regularisers and every other activation: keeps the shape, has no parameters
 
 
 def layers() -> st.SearchStrategy[dict[str, Any]]:
-    names = st.sampled_from(sorted(set(LAYERS) - {"unflatten"}))
+    names = st.sampled_from(sorted(set(LAYERS) - {"unflatten"} - _ELSEWHERE))
     return names.flatmap(
         lambda name: documents_of(LAYERS[name]).map(
             lambda body: {**body, "units": body["units"] % 12 + 1} if "units" in body else body
@@ -79,7 +81,7 @@ def test_sizes_of_random_networks_are_those_of_torch(stack: list[dict[str, Any]]
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 4, 4)])
-@pytest.mark.parametrize("name", sorted(LAYERS))
+@pytest.mark.parametrize("name", sorted(set(LAYERS) - _ELSEWHERE))
 def test_each_layer_on_each_rank(name: str, shape: tuple[int, ...]) -> None:
     required = {"linear": {"units": 3}, "unflatten": {"shape": [math.prod(shape), 1]}}.get(name, {})
     layer = LAYERS[name].model_validate({"type": name, **required})

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.normalize import entries
 from core.data.preparation import ArrayScaling, Feature
 from core.data.split import Rows, data_error
 from core.spec.data import PreprocessSpec
@@ -63,12 +64,11 @@ def fit_array(x: NDArray[Any], train: Rows, preprocess: PreprocessSpec) -> Array
     """One shift and scale a feature, for images (four axes and more) one a channel."""
     axis = 1 if x.ndim != 3 else 2
     fits = []
-    for entry in range(x.shape[axis]):
-        cells = x[(slice(None),) * axis + (entry,)].astype(np.float64)
+    for entry, cells in enumerate(entries(x, axis, preprocess.normalize)):
         where = f"x[{', '.join([':'] * axis + [str(entry)])}]"
         fits.append(_fit(cells, train, preprocess.scale, preprocess.impute, where))
     fill, shift, scale = zip(*fits, strict=True)
-    return ArrayScaling(axis, fill, shift, scale)
+    return ArrayScaling(axis, fill, shift, scale, preprocess.normalize)
 
 
 def _fit(cells: Floats, train: Rows, scale: str, impute: str, what: str) -> tuple[float | None, float, float]:

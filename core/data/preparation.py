@@ -12,11 +12,13 @@ from pydantic import TypeAdapter
 
 from core.data.derive import Floats, evaluate
 from core.data.incoming import array_of_inputs, cells_of_rows, rows_of_inputs
+from core.data.normalize import entries, normalized_cells
 from core.errors import FieldError, Invalid
 from core.spec.dataset import Category
 from core.spec.expressions import names_in, parse_expression
 
 Kind = Literal["number", "boolean", "category"]
+Normalize = Literal["none", "l1", "l2", "max", "standard"]
 Cells = NDArray[Any]
 
 
@@ -43,17 +45,24 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class ArrayScaling:
-    """How the values of `x` are scaled: one entry a feature of (N, F) and (N, T, F), a channel of (N, C, H, W)."""
+    """How the values of `x` are scaled: one entry a feature of (N, F) and (N, T, F), a channel of (N, C, H, W).
+
+    `normalize` is what is done to each sample before.
+    """
 
     axis: int
     fill: tuple[float | None, ...]
     shift: tuple[float, ...]
     scale: tuple[float, ...]
+    normalize: Normalize = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """All that was fitted. `shape` is that of one sample, `target_shift` and `target_scale` undo a scaled target."""
+    """All that was fitted. `shape` is that of one sample, `target_shift` and `target_scale` undo a scaled target.
+
+    `normalize` is what is done to the numbers of each row of a table before they are scaled.
+    """
 
     kind: Literal["table", "arrays"]
     shape: tuple[int, ...]
@@ -65,6 +74,7 @@ class Preparation:
     target_shift: tuple[float, ...] | None = None
     target_scale: tuple[float, ...] | None = None
     precision: Literal["float32", "float64"] = "float32"
+    normalize: Normalize = "none"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -83,6 +93,11 @@ class Preparation:
             for feature in self.features
             for name in ([f"{feature.name}={value}" for value in feature.categories] or [feature.name])
         )
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The features that are normalised together: numbers, derived ones among them, no booleans."""
+        return tuple(feature.name for feature in self.features if feature.kind == "number")
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, from which `from_json` makes the same preparation."""
@@ -132,6 +147,7 @@ class Preparation:
         """(rows, *shape) from cells by feature: numbers with NaN where missing, codes into `categories` or -1."""
         x = np.empty((rows, sum(feature.width for feature in self.features)), dtype=self.precision)
         place = 0
+        cells = normalized_cells(cells, self.numbers, self.normalize)
         for feature in self.features:
             encode_feature(feature, cells[feature.name], x[:, place : place + feature.width])
             place += feature.width
@@ -190,9 +206,11 @@ def encode_feature(feature: Feature, cells: Cells, out: NDArray[Any]) -> None:
 def scale_array(x: NDArray[Any], scaling: ArrayScaling, precision: str) -> NDArray[Any]:
     """(N, *shape) scaled and filled in, in `precision`; entry by entry, so that no float64 copy of all is made."""
     scaled = np.empty(x.shape, dtype=precision)
-    for entry, (fill, shift, scale) in enumerate(zip(scaling.fill, scaling.shift, scaling.scale, strict=True)):
+    fitted = zip(scaling.fill, scaling.shift, scaling.scale, strict=True)
+    given = entries(x, scaling.axis, scaling.normalize)
+    for entry, ((fill, shift, scale), cells) in enumerate(zip(fitted, given, strict=True)):
         where = (slice(None),) * scaling.axis + (entry,)
-        values = (x[where].astype(np.float64) - shift) / scale
+        values = (cells - shift) / scale
         if fill is not None and x.dtype.kind == "f":
             values[np.isnan(values)] = (fill - shift) / scale
         scaled[where] = values

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.fit import fit_array, fit_category, fit_number
+from core.data.normalize import normalized_cells
 from core.data.preparation import Cells, Feature, Preparation, derived, scale_array
 from core.data.split import Rows, data_error
 from core.data.table import SPLIT_CODES, StoredColumn, StoredTable, read_arrays
@@ -113,10 +114,17 @@ class TableSource(Source):
                     f"{name} = {text} is not finite in {int(infinite.sum())} row(s), first in row {row + 1}",
                     f"/data/derive/{name.replace('~', '~0').replace('/', '~1')}",
                 )
-        features = tuple(self._fit(name, cells[name], train, spec) for name in names)
+        numbers = [name for name in names if self._is_number(name, spec)]
+        own = normalized_cells(cells, numbers, data.preprocess.normalize)
+        features = tuple(self._fit(name, own[name], train, spec) for name in names)
         shape = data.input_shape or (sum(feature.width for feature in features),)
         preparation = Preparation(
-            "table", shape, features, dict(data.derive) or None, precision=spec.training.precision
+            "table",
+            shape,
+            features,
+            dict(data.derive) or None,
+            precision=spec.training.precision,
+            normalize=data.preprocess.normalize,
         )
         return preparation, preparation.encode(cells, len(next(iter(cells.values()))))
 
@@ -131,6 +139,10 @@ class TableSource(Source):
         if column.type == "boolean":
             values[column.missing] = np.nan
         return values
+
+    def _is_number(self, name: str, spec: JobSpec) -> bool:
+        column = self._schema.column(name)
+        return name in spec.data.derive or (column is not None and column.type in ("float", "integer"))
 
     def _fit(self, name: str, cells: Cells, train: Rows, spec: JobSpec) -> Feature:
         column = self._schema.column(name)

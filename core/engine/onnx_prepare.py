@@ -14,6 +14,7 @@ from onnx import helper
 
 from core.data.preparation import ArrayScaling, Feature, Preparation
 from core.engine.onnx_nodes import DOUBLE, FLOAT, ML, STRING, Nodes
+from core.engine.onnx_normalize import normalized
 from core.spec.expressions import Binary, Call, Expression, Name, Negate, Number, parse_expression
 
 _ARITHMETIC = {"+": "Add", "-": "Sub", "*": "Mul", "/": "Div", "**": "Pow"}
@@ -35,10 +36,22 @@ def prepare_nodes(preparation: Preparation, nodes: Nodes, x: str) -> tuple[Nodes
     values: dict[str, str] = {name: name for name in preparation.columns}
     for name, text in (preparation.derive or {}).items():
         values[name] = _expression(nodes, parse_expression(text), values)
+    values |= _normalized_together(nodes, preparation, values)
     encoded = [_encoded(nodes, feature, values[feature.name]) for feature in preparation.features]
     flat = nodes.add("Concat", *encoded, axis=1)
     nodes.rename(nodes.add("Reshape", flat, nodes.constant(np.array([-1, *preparation.shape]))), x)
     return nodes, inputs
+
+
+def _normalized_together(nodes: Nodes, preparation: Preparation, values: Mapping[str, str]) -> dict[str, str]:
+    """The numbers of each row on a scale of the row's own."""
+    names = preparation.numbers
+    if preparation.normalize == "none" or not names:
+        return {}
+    together = nodes.add("Concat", *(values[name] for name in names), axis=1)
+    own = normalized(nodes, together, [1], preparation.normalize)
+    places = (nodes.constant(np.array([index], dtype=np.int64)) for index in range(len(names)))
+    return {name: nodes.add("Gather", own, place, axis=1) for name, place in zip(names, places, strict=True)}
 
 
 def _encoded(nodes: Nodes, feature: Feature, value: str) -> str:
@@ -60,6 +73,8 @@ def _scaled_array(nodes: Nodes, scaling: ArrayScaling, num_axes: int) -> str:
         return nodes.constant(np.array(values, dtype=np.float64).reshape(shape))
 
     value = nodes.cast("x", DOUBLE)
+    # a sequence feature by feature, all else as a whole
+    value = normalized(nodes, value, [1] if num_axes == 3 else range(1, num_axes), scaling.normalize)
     if None not in scaling.fill:
         value = nodes.where_missing([value], constant(scaling.fill), value)
     shifted = nodes.add("Sub", value, constant(scaling.shift))

@@ -46,8 +46,13 @@ class SplitSpec(SpecModel):
 
 
 class PreprocessSpec(SpecModel):
-    """How columns become numbers; everything here is fitted on the training rows alone and stored with the model."""
+    """How columns become numbers; what is fitted is fitted on the training rows alone, and stored with the model."""
 
+    normalize: Literal["none", "l1", "l2", "max", "standard"] = Field(
+        "none",
+        description="each sample by itself, before scale: divided by the sum of its absolute values (l1), its length "
+        "(l2) or its greatest absolute value (max); standard: mean 0 and deviation 1. A sequence feature by feature",
+    )
     scale: Literal["standard", "minmax", "robust", "none"] = Field(
         "standard",
         description="standard: mean 0 and deviation 1; minmax: 0 to 1; robust: by median and quartiles; none",

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from api.bodies import chunks
 from api.parts import Parts
 from core.data.ingest import FORMATS, Ingested, ingest
+from core.data.selection import Selection
 from core.errors import UnsupportedType
 from core.storage.store import STAGE_FROM_BYTES
 
@@ -75,11 +76,11 @@ async def _write(request: Request, path: Path, limit: int) -> str:
     return digest.hexdigest()
 
 
-async def read_in(parts: Parts, upload: Upload, file_format: str) -> Ingested:
+async def read_in(parts: Parts, upload: Upload, file_format: str, selection: Selection) -> Ingested:
     """The data set in its stored form, read by a child process; large ones are put into the store already."""
 
     def work() -> Ingested:
-        ingested = ingest(upload.path, file_format, upload.folder, parts.limits)
+        ingested = ingest(upload.path, file_format, upload.folder, parts.limits, selection)
         if ingested.bytes >= STAGE_FROM_BYTES:
             parts.store.stage(ingested.data_path, ingested.sha256)
         return ingested

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import uploads
@@ -16,6 +16,7 @@ from api.parts import Parts
 from api.schemas.common import Document
 from api.schemas.datasets import Dataset, DatasetPage, Preview
 from core.data.ingest import FORMATS, Ingested
+from core.data.selection import CHANNELS, Selection, read_selection
 from core.db.session import reading, transaction
 from core.services import datasets
 from core.services.principal import Principal
@@ -25,6 +26,7 @@ Ref = Annotated[str, Path(min_length=1, max_length=200, description="id or name"
 Name = Annotated[str | None, Query(min_length=1, max_length=200, description="a name to use in specs")]
 Format = Annotated[str, Query(alias="format", max_length=50, json_schema_extra={"enum": list(FORMATS)})]
 Rows = Annotated[int, Query(ge=1, le=200)]
+Keys = Annotated[list[str], Query(max_length=100)]
 UPLOAD = {
     "requestBody": {
         "required": True,
@@ -34,6 +36,29 @@ UPLOAD = {
 }
 # the reading of a large file may take its whole limit before the key is answered
 STALE_AFTER_S = 60.0
+
+
+def selected(
+    *,
+    file_format: Format,
+    tree: Annotated[
+        Keys | None, Query(description="root: trees to read; repeated or with commas, below each other")
+    ] = None,
+    label: Annotated[Keys | None, Query(description="root, hdf5: the class of each tree, table or x, in order")] = None,
+    x: Annotated[Keys | None, Query(description="hdf5: keys of the inputs, `x` unless given")] = None,
+    y: Annotated[Keys | None, Query(description="hdf5: keys of the targets")] = None,
+    weight: Annotated[Keys | None, Query(description="hdf5: keys of event weights")] = None,
+    split: Annotated[Keys | None, Query(description="hdf5: keys of train, validation or test")] = None,
+    table: Annotated[Keys | None, Query(description="hdf5: compound data sets, or groups of columns")] = None,
+    channels: Annotated[
+        str | None,
+        Query(description="hdf5, npz, npy: where images have that axis", json_schema_extra={"enum": list(CHANNELS)}),
+    ] = None,
+) -> Selection:
+    """Which parts of the file are meant; checked before a byte of the body is read."""
+    given = {"tree": tree, "label": label, "x": x, "y": y, "weight": weight, "split": split, "table": table}
+    single = None if channels is None else [channels]
+    return read_selection(uploads.check_format(file_format), {**given, "channels": single})
 
 
 @router.post(
@@ -49,18 +74,18 @@ async def upload_dataset(
     who: Writer,
     parts: PartsDep,
     file_format: Format,
+    selection: Annotated[Selection, Depends(selected)],
     name: Name = None,
     key: IdempotencyKey = None,
 ) -> Response:
     """Stores the body as a data set. The same content twice is stored once and answers 200."""
     del key  # declared for the document; `once` reads and checks it
-    uploads.check_format(file_format)
     stale_s = parts.limits.parse_seconds + STALE_AFTER_S
     async with (
         uploads.received(request, parts) as upload,
         once(request, parts, who, upload.sha256.encode(), stale_s=stale_s) as right,
     ):
-        ingested = await uploads.read_in(parts, upload, file_format)
+        ingested = await uploads.read_in(parts, upload, file_format, selection)
         return await run_in_threadpool(_store, parts, who, right, name, ingested)
 
 

@@ -29,6 +29,7 @@ class Dataset(Answer):
     licence: str | None
     source: str | None
     default_target: str | None
+    notes: list[str] = Field(description="what was left out of the uploaded file, and what looks odd in it")
     parameters: dict[str, Any] | None = Field(description="of a made set: what `data.parameters` may hold")
 
 

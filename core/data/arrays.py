@@ -11,6 +11,17 @@ from core.data.describe import MAX_CATEGORIES
 from core.data.table import SPLIT_CODES, Array
 
 
+def channels_in_front(x: Array, channels: str) -> tuple[Array, list[str]]:
+    """Images (N, C, H, W) of what has its channels `first` or `last`, and a note when `first` looks wrong."""
+    if channels == "first":
+        looks_last = x.ndim == 4 and x.shape[3] in (1, 3, 4) and x.shape[1] > x.shape[3] < x.shape[2]
+        note = f"x has the shape {x.shape}: if the last axis is that of channels, upload with channels=last"
+        return x, [note] if looks_last else []
+    if x.ndim != 4:
+        raise bad_data(f"array 'x' has the shape {x.shape}, expected (N, H, W, C) for channels=last")
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), []
+
+
 def canonical(arrays: dict[str, Array]) -> tuple[dict[str, Array], list[Any] | None]:
     """The arrays in stored form, and the categories that codes in `y` stand for; raises what does not fit together."""
     x = arrays["x"]

@@ -13,11 +13,15 @@ import os
 import resource
 import signal
 import sys
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from core.data.arrays import canonical, channels_in_front
 from core.data.caps import Caps, bad_data
-from core.errors import NetmillError, TooLarge, Unavailable
+from core.data.contents import ArrayContents, Contents, TableContents
+from core.data.selection import WHOLE, Selection
+from core.errors import Invalid, NetmillError, TooLarge, Unavailable
 
 _PR_SET_PDEATHSIG = 1
 
@@ -27,9 +31,10 @@ def main(workdir: Path) -> None:
     request = json.loads((workdir / "request.json").read_text())
     _confine(request)
     try:
-        result = read(request["format"], Path(request["source"]), workdir, Caps(*request["caps"]))
+        source, selection = Path(request["source"]), Selection.of(request["selection"])
+        result = read(request["format"], source, workdir, Caps(*request["caps"]), selection)
     except NetmillError as refusal:
-        result = {"error": type(refusal).__name__, "detail": refusal.detail, "code": refusal.code, "hint": refusal.hint}
+        result = _as_result(refusal)
     except MemoryError:
         result = _as_result(TooLarge(f"reading the file takes more than {request['memory_bytes']:,} bytes of memory"))
     except OSError as fault:
@@ -51,7 +56,9 @@ def _of_the_system(fault: OSError, memory_bytes: int) -> NetmillError:
 
 
 def _as_result(error: NetmillError) -> dict[str, Any]:
-    return {"error": type(error).__name__, "detail": error.detail, "code": error.code, "hint": error.hint}
+    faults = [list(astuple(fault)) for fault in error.errors] if isinstance(error, Invalid) else []
+    told = {"detail": error.detail, "code": error.code, "hint": error.hint, "errors": faults}
+    return {"error": type(error).__name__, **told}
 
 
 def _confine(request: dict[str, Any]) -> None:
@@ -72,23 +79,44 @@ def _confine(request: dict[str, Any]) -> None:
             os._exit(1)
 
 
-def read(format_name: str, source: Path, workdir: Path, caps: Caps) -> dict[str, Any]:
-    """Schema, profile and preview of the file, whose canonical form is left in `workdir`."""
+def read(format_name: str, source: Path, workdir: Path, caps: Caps, selection: Selection = WHOLE) -> dict[str, Any]:
+    """Schema, profile (with `notes`, if any) and preview of the file, whose canonical form is left in `workdir`."""
     target = workdir / "data.safetensors"
-    # each format pays for the libraries it needs: Polars alone is half of the child's start
-    if format_name in ("csv", "parquet"):
-        from core.data import contents, frames  # noqa: PLC0415
-
-        reader = frames.read_csv if format_name == "csv" else frames.read_parquet
-        made: contents.Contents = contents.TableContents(reader(source, workdir, caps))
-    else:
-        from core.data import arrays, contents, npy  # noqa: PLC0415
-
-        read_raw = npy.read_npz if format_name == "npz" else npy.read_npy
-        made = contents.ArrayContents(*arrays.canonical(read_raw(source, workdir, caps)))
+    made, notes = _contents(format_name, source, workdir, caps, selection)
     made.write(target)
     schema, profile, preview = made.describe()
+    if notes:
+        profile["notes"] = notes
     return {"schema": schema, "profile": profile, "preview": preview}
+
+
+def _contents(
+    format_name: str, source: Path, workdir: Path, caps: Caps, selection: Selection
+) -> tuple[Contents, list[str]]:
+    """What the file holds, and notes for its user. Each format pays for the libraries it needs alone: Polars is half
+    of the child's start.
+    """
+    if format_name in ("csv", "parquet"):
+        from core.data import frames  # noqa: PLC0415
+
+        reader = frames.read_csv if format_name == "csv" else frames.read_parquet
+        return TableContents(reader(source, workdir, caps)), []
+    if format_name == "root":
+        from core.data.root import read_root  # noqa: PLC0415
+
+        return read_root(source, workdir, caps, selection)
+    if format_name == "hdf5":
+        # a plugin is a library that HDF5 would load and run because a file asks for it
+        os.environ["HDF5_PLUGIN_PRELOAD"] = "::"
+        from core.data.hdf5 import read_hdf5  # noqa: PLC0415
+
+        return read_hdf5(source, workdir, caps, selection)
+    from core.data import npy  # noqa: PLC0415
+
+    read_raw = npy.read_npz if format_name == "npz" else npy.read_npy
+    arrays = read_raw(source, workdir, caps)
+    arrays["x"], notes = channels_in_front(arrays["x"], selection.channels)
+    return ArrayContents(*canonical(arrays)), notes
 
 
 if __name__ == "__main__":

@@ -17,10 +17,11 @@ from typing import Any
 
 from core import errors
 from core.data.caps import MIB, Caps, bad_data, check_size, expansion_limit
+from core.data.selection import TAKES, WHOLE, Selection
 from core.spec.dataset import DatasetSchema
 from core.spec.limits import Limits
 
-FORMATS = ("csv", "parquet", "npz", "npy")
+FORMATS = tuple(TAKES)
 _ROOT = Path(__file__).resolve().parents[2]
 _REFUSALS = {
     kind.__name__: kind for kind in (errors.Invalid, errors.TooLarge, errors.UnsupportedType, errors.Unavailable)
@@ -43,9 +44,16 @@ class Ingested:
     preview: list[dict[str, Any]]
 
 
-def ingest(source: Path, format: str, workdir: Path, limits: Limits) -> Ingested:  # noqa: A002  # the name in the API
+def ingest(
+    source: Path,
+    format: str,  # noqa: A002  # the name in the API
+    workdir: Path,
+    limits: Limits,
+    selection: Selection = WHOLE,
+) -> Ingested:
     """The data set that `source` holds, its file inside `workdir` (a folder that exists and is the caller's).
 
+    `selection` says which parts of the file are meant. `profile["notes"]` tells what was left out, if anything was.
     Blocks while a child process reads it. Raises UnsupportedType for a format that is not read, TooLarge for what
     is above a limit, Invalid (code `bad_data`) for all else that is wrong, saying where; then no file is left.
     """
@@ -57,7 +65,7 @@ def ingest(source: Path, format: str, workdir: Path, limits: Limits) -> Ingested
     check_size("the upload", size, limits.upload_bytes, "bytes")
     folder = Path(tempfile.mkdtemp(prefix="ingest-", dir=workdir))
     try:
-        result = _read_in_child(source, format, folder, size, limits)
+        result = _read_in_child(source, format, folder, size, limits, selection=selection)
         data = folder / "data.safetensors"
         check_size("the data set once read", data.stat().st_size, limits.dataset_bytes, "bytes")
         return finished(data, workdir, result)
@@ -75,7 +83,9 @@ def finished(data: Path, out_dir: Path, described: dict[str, Any]) -> Ingested:
     return Ingested(path, sha256, path.stat().st_size, schema, described["profile"], described["preview"])
 
 
-def _read_in_child(source: Path, format_name: str, folder: Path, size: int, limits: Limits) -> dict[str, Any]:
+def _read_in_child(
+    source: Path, format_name: str, folder: Path, size: int, limits: Limits, *, selection: Selection = WHOLE
+) -> dict[str, Any]:
     expanded = expansion_limit(size, limits.dataset_bytes)
     # small files may not take what large ones need: a bomb is over before it is felt
     seconds = min(limits.parse_seconds, 10 + 4 * size // MIB)
@@ -83,6 +93,7 @@ def _read_in_child(source: Path, format_name: str, folder: Path, size: int, limi
     request = {
         "format": format_name,
         "source": str(source.resolve()),
+        "selection": selection.json(),
         "caps": Caps(limits.dataset_rows, limits.dataset_columns, limits.dataset_bytes, expanded),
         "memory_bytes": memory,
         "cpu_s": seconds,
@@ -111,8 +122,17 @@ def _read_in_child(source: Path, format_name: str, folder: Path, size: int, limi
         raise _death(process.returncode, complaint, memory, seconds)
     result: dict[str, Any] = json.loads(answer.read_text())
     if "error" in result:
-        raise _REFUSALS[result["error"]](result["detail"], code=result["code"], hint=result["hint"])
+        raise _refusal(result)
     return result
+
+
+def _refusal(told: dict[str, Any]) -> errors.NetmillError:
+    """The child's error again."""
+    kind = _REFUSALS[told["error"]]
+    if kind is errors.Invalid:
+        faults = [errors.FieldError(*fault) for fault in told["errors"]]
+        return errors.Invalid(told["detail"], code=told["code"], hint=told["hint"], errors=faults)
+    return kind(told["detail"], code=told["code"], hint=told["hint"])
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> bytes:

@@ -32,6 +32,8 @@ class DatasetView:
     default_target: str | None = None
     # name -> default, least, greatest, description of what `data.parameters` takes
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # what the upload left out, and why
+    notes: list[str] = field(default_factory=list)
 
 
 def view_of(row: Dataset) -> DatasetView:
@@ -47,6 +49,7 @@ def view_of(row: Dataset) -> DatasetView:
         bytes=row.bytes,
         sha256=row.sha256,
         created_at=row.created_at,
+        notes=row.profile.get("notes", []),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -92,14 +92,16 @@ class Client:
         name: str | None = None,
         format: str | None = None,  # noqa: A002  # the API's name
         on_bytes: OnBytes | None = None,
+        **parts: str | Sequence[str] | None,
     ) -> Dataset:
-        """Stores a file (csv, parquet, npz or npy, also gzipped) as a data set; the same content is stored once.
+        """Stores a file (csv, parquet, npz, npy, root or hdf5, also gzipped); the same content is stored once.
 
         The file is streamed. Name and format follow from the file's name unless given; `on_bytes(sent, total)` is
-        called as it goes.
+        called as it goes. `parts` say what of the file is meant, one name or several: `tree` and `label` of a ROOT
+        file, `x`, `y`, `weight`, `split`, `table`, `label` of HDF5, `channels="last"` of images.
         """
         file = Path(path)
-        params = {"name": name or stem_of(file), "format": format or format_of(file)}
+        params = {"name": name or stem_of(file), "format": format or format_of(file), **parts}
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(file.stat().st_size)}
         request = Request(
             "POST", "/v1/datasets", params, lambda: chunks_of(file, on_bytes), headers, new_key(), wait_s=600.0

@@ -11,6 +11,18 @@ import httpx
 
 from netmill.errors import IntegrityError
 
+FORMATS = {
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".npz": "npz",
+    ".npy": "npy",
+    ".root": "root",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+}
+"""Upload formats by the suffixes of files' names."""
+
 CHUNK_BYTES = 256 * 1024
 # bytes so far, bytes in all
 OnBytes = Callable[[int, int], None]
@@ -19,10 +31,10 @@ OnBytes = Callable[[int, int], None]
 def format_of(path: Path) -> str:
     """The upload format that a file's name tells, `.gz` taken off; raises ValueError for a name that tells none."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    formats = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet", ".npz": "npz", ".npy": "npy"}
-    if not suffixes or suffixes[-1] not in formats:
-        raise ValueError(f"the format of {path.name} cannot be told from its name; give csv, parquet, npz or npy")
-    return formats[suffixes[-1]]
+    if not suffixes or suffixes[-1] not in FORMATS:
+        known = ", ".join(sorted(set(FORMATS.values())))
+        raise ValueError(f"the format of {path.name} cannot be told from its name; give one of {known}")
+    return FORMATS[suffixes[-1]]
 
 
 def stem_of(path: Path) -> str:

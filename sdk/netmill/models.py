@@ -132,6 +132,7 @@ class Dataset(Answer):
     bytes: int | None = None
     sha256: str | None = None
     builtin: bool = False
+    notes: list[str] = Field(default_factory=list)
 
 
 class PlannedLayer(Answer):

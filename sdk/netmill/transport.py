@@ -6,7 +6,7 @@ import ipaddress
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ import httpx
 from netmill import errors
 from netmill.retry import RetryPolicy, is_transient, may_repeat, retry_after_s
 
-Parameters = Mapping[str, str | int | float | bool | None]
+Parameters = Mapping[str, str | int | float | bool | Sequence[str] | None]
 
 
 @dataclass(frozen=True)

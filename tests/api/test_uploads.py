@@ -10,8 +10,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import awkward
+import h5py
 import numpy as np
 import pytest
+import uproot
 
 from api import uploads
 from core.spec.limits import Limits
@@ -80,6 +83,43 @@ def test_what_cannot_be_read_is_refused(live: Live, content: bytes, file_format:
     received, body = post(live, content, name="bad", format=file_format)
     assert (received, body["status"]) == (status, status), body
     assert live.http.get("/v1/datasets/bad").status_code == 404
+
+
+def test_trees_of_a_root_file_become_classes(live: Live, tmp_path: Path) -> None:
+    with uproot.recreate(tmp_path / "a.root") as file:
+        for tree in ("sig", "bkg"):
+            file.mktree(tree, {"pt": "float64", "jet": "var * float64"})
+            file[tree].extend({"pt": np.arange(5.0), "jet": awkward.Array([[1.0], [], [], [2.0, 3.0], []])})
+    content = (tmp_path / "a.root").read_bytes()
+    query = [("name", "trees"), ("format", "root"), ("tree", "sig"), ("tree", "bkg"), ("label", "s,b")]
+    answer = live.http.post("/v1/datasets", params=query, content=content)
+    assert answer.status_code == 201
+    made = answer.json()
+    assert [column["name"] for column in made["columns"]] == ["pt", "njet", "label"]
+    assert [note[:15] for note in made["notes"]] == ["left out of sig", "left out of bkg"]
+    assert live.http.get("/v1/datasets/trees").json() == made
+    status, refused = post(live, content, name="which", format="root")
+    assert status == 422
+    assert [fault["pointer"] for fault in refused["errors"]] == ["/tree"]  # type: ignore[attr-defined]
+    assert "the file has sig, bkg" in str(refused["detail"])
+
+
+def test_parameters_of_another_format_are_refused_before_the_body(live: Live) -> None:
+    status, refused = post(live, b"", format="csv", tree="t", x="k")
+    assert status == 422
+    assert [fault["pointer"] for fault in refused["errors"]] == ["/tree", "/x"]  # type: ignore[attr-defined]
+
+
+def test_data_sets_of_an_hdf5_file_become_arrays(live: Live, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["QCD"], file["TT"] = np.zeros((3, 4, 5, 1)), np.ones((2, 4, 5, 1))
+    content = (tmp_path / "a.h5").read_bytes()
+    status, made = post(live, content, name="h5", format="hdf5", x="QCD,TT", label="QCD,top", channels="last")
+    assert status == 201
+    assert [(each["name"], each["shape"]) for each in made["arrays"]] == [("x", [1, 4, 5]), ("y", [])]  # type: ignore[attr-defined]
+    status, refused = post(live, content, format="hdf5")
+    assert status == 422
+    assert "QCD float64 (3, 4, 5, 1)" in str(refused["detail"])
 
 
 def test_a_ragged_line_is_named(live: Live) -> None:

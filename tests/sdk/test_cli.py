@@ -213,6 +213,15 @@ def test_upload_prints_the_id(script: Script, tmp_path: Path) -> None:
     assert "1 rows, 1 columns" in done.stderr
 
 
+def test_upload_names_parts_and_tells_notes(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(b"h5")
+    script.play(Reply(201, {"id": "ds_1", "name": "a", "rows": 1, "arrays": [], "notes": ["x looks odd"]}))
+    done = netmill(script, "upload", str(tmp_path / "a.h5"), "--x", "a", "--x", "b", "--channels", "last")
+    assert done.exit_code == 0
+    assert "note: x looks odd" in done.stderr
+    assert script.seen[0].path.endswith("?name=a&format=hdf5&x=a&x=b&channels=last")
+
+
 def test_ctrl_c_says_that_the_job_goes_on(script: Script, spec: str) -> None:
     script.route(
         lambda seen: Reply(

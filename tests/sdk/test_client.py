@@ -59,6 +59,15 @@ def test_an_upload_is_streamed_and_told(script: Script, tmp_path: Path) -> None:
     assert len(told) == 2 * 4
 
 
+def test_parts_of_a_file_are_named(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "events.root").write_bytes(b"root")
+    script.play(Reply(201, {"id": "ds_1", "name": "events", "rows": 3, "notes": ["left out: a"]}))
+    stored = script.client().upload(tmp_path / "events.root", tree=["s", "b"], label=["signal", "background"], x=None)
+    assert stored.notes == ["left out: a"]
+    query = parse_qs(urlsplit(script.seen[0].path).query)
+    assert query == {"name": ["events"], "format": ["root"], "tree": ["s", "b"], "label": ["signal", "background"]}
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "stem"),
     [
@@ -67,6 +76,9 @@ def test_an_upload_is_streamed_and_told(script: Script, tmp_path: Path) -> None:
         ("b.c.parquet", "parquet", "b.c"),
         ("x.npz", "npz", "x"),
         ("x.npy.gz", "npy", "x"),
+        ("events.root", "root", "events"),
+        ("jets.h5", "hdf5", "jets"),
+        ("jets.HDF5.gz", "hdf5", "jets"),
     ],
 )
 def test_a_files_name_tells_its_format(name: str, kind: str, stem: str) -> None:
@@ -76,7 +88,7 @@ def test_a_files_name_tells_its_format(name: str, kind: str, stem: str) -> None:
 
 @pytest.mark.parametrize("name", ["a", "a.gz", "a.xlsx", "csv"])
 def test_a_name_that_tells_none_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="csv, parquet, npz or npy"):
+    with pytest.raises(ValueError, match="csv, hdf5, npy, npz, parquet, root"):
         format_of(Path(name))
 
 

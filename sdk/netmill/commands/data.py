@@ -18,6 +18,7 @@ from netmill.models import Dataset, Plan
 from netmill.rows import read_question
 from netmill.words import duration, size
 
+FORMAT_NAMES = "csv, parquet, npz, npy, root or hdf5"
 EXPORT_SUFFIX = {"safetensors": ".safetensors", "onnx": ".onnx", "torch_export": ".pt2"}
 
 
@@ -60,25 +61,45 @@ def plan_rows(planned: Plan) -> list[list[Any]]:
     ]
 
 
+Keys = list[str] | None
+
+
 def upload(
     session: Session,
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="csv, parquet, npz, npy.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help=f"{FORMAT_NAMES}.")],
     name: Annotated[str | None, typer.Option(help="Name of the data set; else the file's.")] = None,
-    format_: Annotated[str | None, typer.Option("--format", help="csv, parquet, npz or npy; else by the name.")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help=f"{FORMAT_NAMES}; else by the name.")] = None,
+    *,
+    tree: Annotated[Keys, typer.Option(help="ROOT: tree to read; several are put below each other.")] = None,
+    label: Annotated[Keys, typer.Option(help="ROOT, HDF5: the class of each tree, table or x, in order.")] = None,
+    x: Annotated[Keys, typer.Option("--x", help="HDF5: key of the inputs.")] = None,
+    y: Annotated[Keys, typer.Option("--y", help="HDF5: key of the targets.")] = None,
+    weight: Annotated[Keys, typer.Option(help="HDF5: key of event weights.")] = None,
+    split: Annotated[Keys, typer.Option(help="HDF5: key of train, validation or test.")] = None,
+    table: Annotated[Keys, typer.Option(help="HDF5: a compound data set, or a group of columns.")] = None,
+    channels: Annotated[str | None, typer.Option(help="first or last: where images have that axis.")] = None,
 ) -> None:
     """Store a file as a data set."""
     columns = (TextColumn("upload"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     hidden = session.json or not session.err.is_terminal
+    named = {"tree": tree, "label": label, "x": x, "y": y, "weight": weight, "split": split, "table": table}
+    parts: dict[str, Any] = {key: value or None for key, value in named.items()} | {"channels": channels}
     with Progress(*columns, console=session.err, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=file.stat().st_size)
         stored = session.client.upload(
-            file, name=name, format=format_, on_bytes=lambda sent, total: bar.update(task, completed=sent, total=total)
+            file,
+            name=name,
+            format=format_,
+            on_bytes=lambda sent, total: bar.update(task, completed=sent, total=total),
+            **parts,
         )
     if session.json:
         session.emit(stored.model_dump(mode="json"))
         return
     session.out.print(stored.id, highlight=False)
     session.say(f"{stored.name}: {stored.rows} rows, {_columns(stored)}")
+    for note in stored.notes:
+        session.say(f"note: {note}")
 
 
 def datasets(session: Session) -> None:

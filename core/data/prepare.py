@@ -27,6 +27,7 @@ from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec
 
 Array = NDArray[Any]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Prepared:
     preparation: Preparation
     dropped_rows: int
     warnings: tuple[Warned, ...]
+    target_width: Floats | None = None
+    """(targets,) deviations of a regression's targets in the training rows, in their own unit: scaled metrics' unit."""
 
 
 def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path) -> Prepared:
@@ -68,13 +71,16 @@ def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path) -> Prepared:
     if spec.task == "classification" and y is not None:
         preparation = replace(preparation, classes=source.classes(spec.data.targets[0]))
         warnings += _unseen_classes(y, split.train, preparation)
+    width: Floats | None = None
     if spec.task == "regression" and y is not None:
+        width = np.array([centre_and_width(column[split.train], "standard")[1] for column in y.T])
         preparation, y = _scale_target(spec, preparation, y, split.train)
     if weight is not None:
-        _check_weights(weight, split)
+        warnings += _check_weights(weight, split)
         weight = weight.astype(spec.training.precision)
     dropped = schema.rows - rows
-    return Prepared(x, y, weight, split.train, split.validation, split.test, preparation, dropped, tuple(warnings))
+    parts = (split.train, split.validation, split.test)
+    return Prepared(x, y, weight, *parts, preparation, dropped, tuple(warnings), width)
 
 
 def _target(spec: JobSpec, source: Source, warnings: list[Warned]) -> tuple[Array | None, Rows | None]:
@@ -108,22 +114,39 @@ def _weight(spec: JobSpec, source: Source, keep: Rows | None) -> Array | None:
     if spec.data.weight is None:
         return None
     weight = _kept(source.numbers((spec.data.weight,))[:, 0], keep)
-    bad = ~np.isfinite(weight) | (weight < 0)
+    bad = ~np.isfinite(weight)
     if bad.any():
         row = int(bad.argmax())
         raise data_error(
             f"weight of row {int(row if keep is None else keep[row]) + 1} is "
             + ("missing" if np.isnan(weight[row]) else f"{weight[row]:g}")
-            + f", expected 0 or more ({int(bad.sum())} such row(s))",
+            + f", expected a number ({int(bad.sum())} such row(s))",
             "/data/weight",
         )
     return weight
 
 
-def _check_weights(weight: Array, split: Split) -> None:
+def _check_weights(weight: Array, split: Split) -> list[Warned]:
+    """What there is of negative weight; a part whose weights sum to 0 or less has no mean, and is refused."""
     for name, rows in (("training", split.train), ("validation", split.validation), ("test", split.test)):
-        if len(rows) and not weight[rows].sum() > 0:
-            raise data_error(f"the weights of all {name} rows are 0", "/data/weight")
+        if len(rows) and not (total := weight[rows].sum()) > 0:
+            nothing = not weight[rows].any()
+            said = f"the weights of all {name} rows are 0" if nothing else f"the {name} rows' weights sum to {total:g}"
+            raise data_error(f"{said}, expected a sum above 0", "/data/weight", "add rows, or split in another way")
+    train = weight[split.train]
+    if not (negative := train < 0).any():
+        return []
+    share = -train[negative].sum() / np.abs(train).sum()
+    detail = (
+        f"{negative.mean():.1%} of the training rows have negative weights, {share:.1%} of all weight by size; the "
+        f"loss is divided by the mean weight {train.mean():.4g}, and is {_noise(train):.2g} times as noisy as without"
+    )
+    return [Warned("negative_weights", "/data/weight", detail)]
+
+
+def _noise(weight: Array) -> float:
+    """How much wider a signed sum spreads than one of the same weights without their signs, relative to its size."""
+    return float(np.abs(weight).sum() / weight.sum())
 
 
 def _split(spec: JobSpec, source: Source, keep: Rows | None, rows: int, classes: Array | None) -> Split:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class Assembly:
     step: int = 0
     elapsed_before_s: float = 0.0
     tracks_best: bool = field(default=True)
+    told_negative_loss: bool = False
 
     @property
     def epoch(self) -> int:
@@ -93,6 +95,21 @@ class Assembly:
         self.best.tensors = {name: tensor.clone() for name, tensor in network_tensors(self.network).items()}
         return True
 
+    def note_sign(self, train_loss: float) -> Iterator[Warned]:
+        """Says once that negative weights have brought the loss below zero, from where it can fall without end."""
+        if self.learner.loss.mean_weight is None or train_loss >= 0 or self.spec.loss.type == "poisson":
+            return
+        if not self.told_negative_loss:
+            self.told_negative_loss = True
+            yield Warned(
+                "negative_loss",
+                "/data/weight",
+                f"the training loss is {train_loss:.4g}: rows of negative weight outweigh the others where the network "
+                "is wrong, and it learns to be wrong there; use a smaller network, more regularization or more rows",
+                self.epoch,
+                self.step,
+            )
+
     def snapshot(self, *, is_best: bool = False, value: float | None = None, elapsed_s: float = 0.0) -> Snapshot:
         """The whole state of the run at this step, live."""
         state = prefixed(self.optimizer.tensors(), "optimizer") | prefixed(self.tally.tensors(), "tally")
@@ -114,6 +131,8 @@ class Assembly:
         if self.spec.training.time_limit_s is not None:
             # the one thing in a state that a clock decides, and only where it is asked for
             meta["elapsed_s"] = elapsed_s
+        if self.told_negative_loss:
+            meta["told_negative_loss"] = True
         return Snapshot(
             epoch=self.epoch,
             step=self.step,
@@ -139,6 +158,7 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
     outputs = output_shape(spec.layered(), shape)
     loss = build_loss(spec.loss, spec.task, outputs[-1], len(classes), PRECISIONS[training.precision])
     train, validation, test = split_rows(prepared, spec, loss, device)
+    loss = loss.for_weights(train.loss_weight)
     batch_size = len(train) if training.batch_size == "full" else min(training.batch_size, len(train))
     batching = _batching(spec, len(train), batch_size, math.prod(shape) + math.prod(outputs))
     stopping = training.early_stopping
@@ -156,7 +176,14 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
         flat=flat,
         learner=_learner(spec, network, flat, loss),
         optimizer=build_optimizer(spec.optimizer, flat),
-        evaluator=Evaluator(spec, loss, prepared.preparation, _metric_names(spec, len(classes)), max(2048, batch_size)),
+        evaluator=Evaluator(
+            spec,
+            loss,
+            prepared.preparation,
+            _metric_names(spec, len(classes)),
+            max(2048, batch_size),
+            width=prepared.target_width,
+        ),
         batching=batching,
         pace=Pace(
             spec.schedule, spec.optimizer.lr, training.epochs * batching.steps_per_epoch, batching.steps_per_epoch
@@ -200,6 +227,7 @@ def restore(run: Assembly, content: Path, state: Path) -> list[str]:
     on_device = {name: tensor.to(run.device) for name, tensor in state_tensors.items() if not name.startswith("rng.")}
     run.step = meta["step"]
     run.elapsed_before_s = meta.get("elapsed_s", 0.0)
+    run.told_negative_loss = meta.get("told_negative_loss", False)
     run.optimizer.load(part(on_device, "optimizer"), meta["optimizer"])
     run.pace.load(meta["pace"])
     run.patience.load(meta["patience"])

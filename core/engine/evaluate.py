@@ -22,12 +22,22 @@ from core.spec.job import JobSpec
 class Evaluator:
     """Figures of a part as `<split>.<metric>`; numbers are compared in the target's own unit."""
 
-    def __init__(self, spec: JobSpec, loss: Loss, preparation: Preparation, names: Iterable[str], chunk: int) -> None:
+    def __init__(
+        self,
+        spec: JobSpec,
+        loss: Loss,
+        preparation: Preparation,
+        names: Iterable[str],
+        chunk: int,
+        *,
+        width: NDArray[np.float64] | None = None,
+    ) -> None:
         self._spec = spec
         self._loss = loss
         self._preparation = preparation
         self._names = tuple(names)
         self._chunk = chunk
+        self._width = width
 
     def __call__(self, network: nn.Module, rows: Rows, split: str) -> dict[str, float]:
         """The loss, as trained but without penalties, and every metric of the run."""
@@ -41,7 +51,8 @@ class Evaluator:
             values |= classification_metrics(self._names, rows.y, probabilities(outputs), rows.weight)
         else:
             predicted = self._in_unit(numbers(outputs, self._spec.loss))
-            values |= regression_metrics(self._names, self._in_unit(rows.y.astype(np.float64)), predicted, rows.weight)
+            y = self._in_unit(rows.y.astype(np.float64))
+            values |= regression_metrics(self._names, y, predicted, rows.weight, self._width)
         return {f"{split}.{name}": value for name, value in values.items()}
 
     def _in_unit(self, values: NDArray[Any]) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,9 +29,15 @@ class Loss:
     mean: Each
     """(z, target) -> (), the plain mean: the fast way when no row has a weight."""
     reduction: str
+    mean_weight: float | None = None
+    """The training rows' mean weight, when some weights are negative; None otherwise."""
 
     def __call__(self, z: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """The loss of a batch: sum(w l)/sum(w), or sum(w l) when the reduction is the sum."""
+        """The loss of a batch: sum(w l)/sum(w), or sum(w l) when the reduction is the sum.
+
+        With negative weights a batch's own sum may be next to 0, so N times the mean weight stands for it: the
+        gradient is then, on average over the batches, that of the whole training part's sum(w l)/sum(w).
+        """
         if weight is None:
             return self.mean(z, target) if self.reduction == "mean" else self.each(z, target).sum()
         return self.reduced(self.each(z, target), weight)
@@ -41,8 +47,16 @@ class Loss:
         if weight is None:
             return each.mean() if self.reduction == "mean" else each.sum()
         total = (each * weight).sum()
+        if self.mean_weight is not None and self.reduction == "mean":
+            return total / (len(weight) * self.mean_weight)
         # a batch whose weights are all zero teaches nothing, and is no 0/0
         return total / weight.sum().clamp_min(1e-30) if self.reduction == "mean" else total
+
+    def for_weights(self, weight: Tensor | None) -> Loss:
+        """The loss for a training part with these weights (N,), whose sum is above 0."""
+        if weight is None or not bool((weight < 0).any()):
+            return self
+        return replace(self, mean_weight=float(weight.double().mean()))
 
 
 def build_loss(loss: spec.Loss, task: str, num_outputs: int, num_classes: int, precision: torch.dtype) -> Loss:

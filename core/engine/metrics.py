@@ -1,7 +1,10 @@
 """The figures of `core.spec.metrics`, in float64 NumPy, weighted by event weights; scikit-learn's definitions.
 
 Legend: N rows, C classes, T targets; y (N,) class index and p (N, C) probabilities, or y and f (N, T) numbers;
-w (N,) weights.
+w (N,) weights, which may be negative (simulated events of next-to-leading order).
+
+With negative weights every sum is signed: counts become sums of weights, curves go back and forth. Rates are then taken
+as they come and cut to [0, 1] at the end; a sum that must be above 0 and is not leaves the figure undefined.
 A figure that is not defined (one class alone, no weight) is NaN.
 """
 
@@ -9,9 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+
+from core.spec.metrics import CALIBRATION_BINS, fpr_of, top_k
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,14 +29,33 @@ def classification_metrics(names: Iterable[str], y: Ints, p: Floats, w: Floats |
     called = p.argmax(1)
     confusion = _confusion(y, called, weights, p.shape[1])
     with np.errstate(all="ignore"):
-        return {name: _CLASSIFICATION[name](confusion, y, p, weights) for name in names}
+        return {name: _of_classes(name)(confusion, y, p, weights) for name in names}
 
 
-def regression_metrics(names: Iterable[str], y: Floats, f: Floats, w: Floats | None) -> dict[str, float]:
-    """The named metrics of predicted numbers, each the plain mean over the targets."""
+def regression_metrics(
+    names: Iterable[str], y: Floats, f: Floats, w: Floats | None, width: Floats | None = None
+) -> dict[str, float]:
+    """The named metrics of predicted numbers, each the plain mean over the targets.
+
+    `width` (T,) are the targets' deviations in the training rows, by which the scaled ones divide.
+    """
     weights = np.ones(len(y)) if w is None else w
     with np.errstate(all="ignore"):
-        return {name: _REGRESSION[name](y, f, weights) for name in names}
+        values: dict[str, float] = {}
+        for name in names:
+            metric = _REGRESSION[name.removeprefix("scaled_")]
+            unit = width if width is not None and name.startswith("scaled_") else 1.0
+            values[name] = metric(y / unit, f / unit, weights)
+        return values
+
+
+def _of_classes(name: str) -> Callable[[Floats, Ints, Floats, Floats], float]:
+    """The function of a name, with the number that the name carries."""
+    if (k := top_k(name)) is not None:
+        return partial(_top_k_accuracy, k)
+    if (fpr := fpr_of(name)) is not None:
+        return partial(_tpr_at_fpr, fpr)
+    return _CLASSIFICATION[name]
 
 
 def _mean(values: Floats, w: Floats) -> float:
@@ -92,24 +117,63 @@ def area_under_roc(positive: NDArray[np.bool_], score: Floats, w: Floats) -> flo
     true, false = (np.r_[0.0, counts] for counts in _ranked(positive, score, w))
     if true[-1] <= 0 or false[-1] <= 0:
         return math.nan
-    return float(np.sum(np.diff(false) * (true[1:] + true[:-1])) / 2 / (true[-1] * false[-1]))
+    return _rate(np.sum(np.diff(false) * (true[1:] + true[:-1])) / 2 / (true[-1] * false[-1]))
 
 
-def _auc(_: Floats, y: Ints, p: Floats, w: Floats) -> float:
-    if p.shape[1] == 2:
-        return area_under_roc(y == 1, p[:, 1], w)
-    return float(np.mean([area_under_roc(y == c, p[:, c], w) for c in range(p.shape[1])]))
+def _rate(value: float) -> float:
+    """Within [0, 1], which signed weights leave by chance."""
+    return min(1.0, max(0.0, float(value)))
 
 
-def _average_precision(_: Floats, y: Ints, p: Floats, w: Floats) -> float:
-    if len(y) == 0 or np.isnan(p).any():
+def _of_each_class(metric: Callable[[NDArray[np.bool_], Floats, Floats], float]) -> Callable[..., float]:
+    """The second class's figure when there are two, else the mean of each class against the rest."""
+
+    def mean(_: Floats, y: Ints, p: Floats, w: Floats) -> float:
+        if p.shape[1] == 2:
+            return metric(y == 1, p[:, 1], w)
+        return float(np.mean([metric(y == c, p[:, c], w) for c in range(p.shape[1])]))
+
+    return mean
+
+
+def average_precision(positive: NDArray[np.bool_], score: Floats, w: Floats) -> float:
+    """Sum over the thresholds of precision times the step in recall, without interpolation."""
+    if len(score) == 0 or np.isnan(score).any():
         return math.nan
-    true, false = _ranked(y == 1, p[:, 1], w)
+    true, false = _ranked(positive, score, w)
     if true[-1] <= 0:
         return math.nan
     called = true + false
-    precision = np.where(called > 0, true / np.where(called > 0, called, 1), 0.0)
-    return float(np.sum(np.diff(np.r_[0.0, true]) / true[-1] * precision))
+    precision = np.clip(np.where(called > 0, true / np.where(called > 0, called, 1), 0.0), 0.0, 1.0)
+    return _rate(np.sum(np.diff(np.r_[0.0, true]) / true[-1] * precision))
+
+
+def _tpr_at_fpr(fpr: float, _: Floats, y: Ints, p: Floats, w: Floats) -> float:
+    """The greatest true positive rate of a threshold before the false positive rate first exceeds `fpr`."""
+    if len(y) == 0 or np.isnan(p).any():
+        return math.nan
+    true, false = (np.r_[0.0, counts] for counts in _ranked(y == 1, p[:, 1], w))
+    if true[-1] <= 0 or false[-1] <= 0:
+        return math.nan
+    allowed = np.maximum.accumulate(false / false[-1]) <= fpr
+    return _rate((true / true[-1])[allowed].max())
+
+
+def _top_k_accuracy(k: int, _: Floats, y: Ints, p: Floats, w: Floats) -> float:
+    """Of equal probabilities the later class comes first, as scikit-learn has it."""
+    first = np.argsort(p, axis=1, kind="stable")[:, ::-1][:, :k]
+    return _mean((first == y[:, None]).any(1).astype(np.float64), w)
+
+
+def _calibration_error(_: Floats, y: Ints, p: Floats, w: Floats) -> float:
+    """Sum over the bins of |weight of what is right - weighted probability| over the whole weight (Guo et al. 2017)."""
+    if np.isnan(p).any():
+        return math.nan
+    called, right = (p[:, 1], y == 1) if p.shape[1] == 2 else (p.max(1), p.argmax(1) == y)
+    place = np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], called)
+    gaps = np.bincount(place, weights=w * (right - called), minlength=CALIBRATION_BINS)
+    total = w.sum()
+    return float(np.abs(gaps).sum() / total) if total > 0 else math.nan
 
 
 def _log_loss(_: Floats, y: Ints, p: Floats, w: Floats) -> float:
@@ -126,6 +190,12 @@ def _brier(_: Floats, y: Ints, p: Floats, w: Floats) -> float:
 
 def _mse(y: Floats, f: Floats, w: Floats) -> float:
     return _mean(np.square(f - y).mean(1), w)
+
+
+def _rmse(y: Floats, f: Floats, w: Floats) -> float:
+    """Undefined where negative weights leave a mean below 0."""
+    mse = _mse(y, f, w)
+    return math.sqrt(mse) if mse >= 0 else math.nan
 
 
 def _mae(y: Floats, f: Floats, w: Floats) -> float:
@@ -153,14 +223,15 @@ _CLASSIFICATION: dict[str, Callable[[Floats, Ints, Floats, Floats], float]] = {
     "precision": _averaged(0),
     "recall": _averaged(1),
     "f1": _averaged(2),
-    "auc": _auc,
-    "average_precision": _average_precision,
+    "auc": _of_each_class(area_under_roc),
+    "average_precision": _of_each_class(average_precision),
     "log_loss": _log_loss,
     "brier": _brier,
+    "calibration_error": _calibration_error,
 }
 _REGRESSION: dict[str, Callable[[Floats, Floats, Floats], float]] = {
     "mse": _mse,
-    "rmse": lambda y, f, w: math.sqrt(_mse(y, f, w)),
+    "rmse": _rmse,
     "mae": _mae,
     "r2": _r2,
     "mape": _mape,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.data.prepare import Prepared
+from core.data.split import data_error
 from core.engine.losses import Loss, class_weights
 from core.spec.job import JobSpec
 
@@ -145,6 +146,13 @@ def _weights_of_classes(prepared: Prepared, spec: JobSpec) -> NDArray[np.float64
     names = [_as_key(value) for value in prepared.preparation.classes or ()]
     weight = None if prepared.weight is None else prepared.weight[prepared.train]
     counts = np.bincount(prepared.y[prepared.train], weights=weight, minlength=len(names))
+    if spec.loss.class_weight == "balanced" and (counts < 0).any():
+        name = names[int((counts < 0).argmax())]
+        raise data_error(
+            f"the training weights of class {name} sum to {counts.min():g}, by which balanced cannot divide",
+            "/loss/class_weight",
+            "give each class its weight, or none",
+        )
     weights = class_weights(spec.loss, counts.tolist(), names)
     return None if weights is None else np.array(weights)
 

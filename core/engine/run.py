@@ -116,6 +116,7 @@ def _train(run: Run, should_stop: Callable[[], StopReason | None]) -> Iterator[E
         a.patience.note(value)
         a.pace.note(values)
         yield _metrics(a, values)
+        yield from a.note_sign(values["train.loss"])
         yield from keeper.epoch_ended(a.snapshot(is_best=is_best, value=value, elapsed_s=clock.elapsed_s))
 
     yield clock.progress()

@@ -42,7 +42,10 @@ class Tally:
             outputs = torch.cat(self._outputs)
             each = self._loss.each(outputs, target).double()
             w = torch.ones_like(each) if weight is None else weight.double()
-            sums = {"loss": float((each * w).sum()), "weight": float(w.sum()), "steps": float(len(self._norms))}
+            # some dozen signed weights may sum to next to nothing: what they are on average stands for them
+            mean = self._loss.mean_weight
+            total = float(w.sum()) if mean is None else len(w) * mean
+            sums = {"loss": float((each * w).sum()), "weight": total, "steps": float(len(self._norms))}
             if self._is_classification:
                 sums["right"] = float((w * _is_right(outputs, target)).sum())
             if self._norms:

@@ -83,7 +83,11 @@ class DataSpec(SpecModel):
         None,
         description="columns to learn from, in this order; null: all that have no other part; derived ones are added",
     )
-    weight: ColumnName | None = Field(None, description="column of event weights, used in the loss and in every metric")
+    weight: ColumnName | None = Field(
+        None,
+        description="column of event weights, used in the loss and in every metric; they may be negative, but each "
+        "part's must sum to more than 0",
+    )
     input_shape: Annotated[tuple[Count, ...], Field(min_length=1, max_length=4)] | None = Field(
         None, description="axes to give a table's features, such as [1, 8, 8] (channels, height, width); null: flat"
     )

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from core.spec.base import SpecModel
 from core.spec.data import DataSpec
 from core.spec.losses import AutoLoss, Loss
-from core.spec.metrics import Metric
+from core.spec.metrics import NamedMetric
 from core.spec.network import LayeredNetwork, Network
 from core.spec.optimizers import Adam, Optimizer
 from core.spec.schedules import ConstantSchedule, Schedule
@@ -56,7 +56,7 @@ class JobSpec(SpecModel):
         default_factory=RegularizationSpec, description="L1 and L2 penalties in the loss"
     )
     training: TrainingSpec = Field(default_factory=TrainingSpec, description="epochs, batches, seed, when to stop")
-    metrics: Annotated[tuple[Metric, ...], Field(max_length=50)] | None = Field(
+    metrics: Annotated[tuple[NamedMetric, ...], Field(max_length=50)] | None = Field(
         None, description="figures to report beside those that the task always reports; null: those alone"
     )
     checkpoints: CheckpointsSpec = Field(default_factory=CheckpointsSpec, description="which states are kept")

@@ -20,7 +20,7 @@ from core.spec.losses import (
     CrossEntropy,
     Loss,
 )
-from core.spec.metrics import METRICS, Metric, Task, always_reported
+from core.spec.metrics import METRICS, Metric, Task, always_reported, metric_info, top_k
 from core.spec.network import NetworkBase
 from core.spec.roles import Roles
 from core.spec.schedules import PlateauSchedule
@@ -163,10 +163,19 @@ def resolve_metrics(spec: JobSpec, roles: Roles, findings: Findings) -> tuple[Me
     binary = roles.classes is not None and len(roles.classes) == 2
     known = [name for name, info in METRICS.items() if task in info.tasks and (binary or not info.binary_only)]
     for index, name in enumerate(spec.metrics or ()):
-        if name not in known:
-            what = (
-                f"{len(roles.classes)} classes" if roles.classes and task in METRICS[name].tasks else f"the task {task}"
+        info = metric_info(name)
+        assert info is not None, "the spec takes no other names"
+        k = top_k(name)
+        if k is not None and roles.classes is not None and k > len(roles.classes):
+            findings.fault(
+                f"/metrics/{index}",
+                "too_many_classes",
+                f"received {name} for {len(roles.classes)} classes, expected k of {len(roles.classes)} at most; do "
+                "lower k",
+                needs=_RESTS_ON,
             )
+        if task not in info.tasks or (info.binary_only and not binary):
+            what = f"{len(roles.classes)} classes" if roles.classes and task in info.tasks else f"the task {task}"
             findings.fault(
                 f"/metrics/{index}",
                 "wrong_task",
@@ -184,7 +193,7 @@ def check_watched(
         return
     known = ["train.loss", *(["train.accuracy"] if roles.task == "classification" else [])]
     if validates:
-        known += ["validation.loss", *(f"validation.{name}" for name in metrics if roles.task in METRICS[name].tasks)]
+        known += ["validation.loss", *(f"validation.{name}" for name in metrics if _applies(name, roles))]
     watched = {}
     if spec.training.early_stopping is not None:
         watched["/training/early_stopping/monitor"] = spec.training.early_stopping.monitor
@@ -198,7 +207,7 @@ def check_watched(
             advice = "set data.split.validation above 0"
         elif split == "test":
             advice = "watch validation: what chooses by the test rows no longer tests"
-        elif metric in METRICS and roles.task in METRICS[metric].tasks and split == "validation":
+        elif split == "validation" and _applies(metric, roles):
             advice = f"add {metric} to metrics"
         else:
             near = nearest(name, known)
@@ -209,6 +218,11 @@ def check_watched(
             f"received {name}, expected a figure that this run reports: {one_of(known)}; do {advice}",
             needs=("/metrics", "/data/split", *_RESTS_ON),
         )
+
+
+def _applies(name: str, roles: Roles) -> bool:
+    info = metric_info(name)
+    return info is not None and roles.task in info.tasks
 
 
 def check_rates(spec: JobSpec, findings: Findings) -> None:

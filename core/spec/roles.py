@@ -216,10 +216,11 @@ def _check_part(part: str, column: Column, where: str, findings: Findings) -> No
     if part == "weight" and column.type not in ("float", "integer"):
         findings.fault(where, "no_numbers", _mismatch(column, "numbers", "choose another column"))
     elif part == "weight" and column.min is not None and column.min < 0:
-        findings.fault(
+        findings.warn(
+            "negative_weights",
             where,
-            "negative_weight",
-            f"received weights from {column.min:g}, expected 0 or more; do remove the negative ones",
+            f"weights begin at {column.min:g}; signed weights count with their sign in the loss and in every metric, "
+            "and each part's must sum to more than 0",
         )
     elif part == "split/order_by" and column.type in ("string", "boolean"):
         findings.fault(where, "no_order", _mismatch(column, "numbers or times to sort by", "choose another column"))

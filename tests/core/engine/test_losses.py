@@ -115,6 +115,22 @@ def test_reductions_and_weights(loss: Any, random: np.random.Generator) -> None:
     assert float(mean(z, target, torch.zeros(N, dtype=torch.float64))) == 0.0
 
 
+def test_signed_weights_divide_by_their_mean_over_the_training_rows(random: np.random.Generator) -> None:
+    """A batch whose own weights sum to nothing has a finite loss; over all batches it is the sum(w l)/sum(w)."""
+    z, y = torch.from_numpy(random.normal(size=(N, C))), torch.from_numpy(random.integers(C, size=N))
+    w = torch.from_numpy(random.random(N))
+    w[1] = -w[0]
+    plain = build_loss(losses.CrossEntropy(), "classification", C, C, torch.float64)
+    assert plain.for_weights(w.abs()) is plain
+    assert plain.for_weights(None) is plain
+    loss = plain.for_weights(w)
+    each = loss.each(z, y)
+    torch.testing.assert_close(loss(z, y, w), (each * w).sum() / w.sum())
+    torch.testing.assert_close(loss(z[:2], y[:2], w[:2]), (each * w)[:2].sum() / (2 * w.mean()))
+    halves = (loss(z[:4], y[:4], w[:4]) * 4 + loss(z[4:], y[4:], w[4:]) * (N - 4)) / N
+    torch.testing.assert_close(halves, (each * w).sum() / w.sum())
+
+
 def test_class_weights_give_pytorchs_weighted_cross_entropy(random: np.random.Generator) -> None:
     z, y = torch.from_numpy(random.normal(size=(N, C))), torch.from_numpy(random.integers(C, size=N))
     per_class = torch.tensor([0.5, 1.0, 2.0, 4.0], dtype=torch.float64)

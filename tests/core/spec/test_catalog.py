@@ -10,8 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from core.spec.catalog import catalog, job_schema
+from core.spec.job import JobSpec
 from core.spec.layers import LAYERS
-from core.spec.metrics import METRICS, Metric, always_reported, improves_upwards
+from core.spec.metrics import METRICS, Metric, always_reported, fpr_of, improves_upwards, metric_info
 from tests.core.spec.sets import job, plan
 
 SNAPSHOT = Path(__file__).with_name("job_schema.json")
@@ -77,9 +78,35 @@ def test_the_schema_names_no_python() -> None:
     assert issubclass(LAYERS["linear"], BaseModel)
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("top_3_accuracy", "top_3_accuracy"),
+        ({"type": "top_k_accuracy", "k": 3}, "top_3_accuracy"),
+        ({"type": "tpr_at_fpr", "fpr": 0.01}, "tpr_at_fpr_0_01"),
+        ({"type": "tpr_at_fpr", "fpr": 1e-5}, "tpr_at_fpr_0_00001"),
+        ({"type": "accuracy"}, "accuracy"),
+        ("tpr_at_fpr", "tpr_at_fpr"),
+    ],
+)
+def test_metrics_with_a_number_carry_it_in_their_names(written: Any, name: str) -> None:
+    sent = job("people", data={"target": "member"}, metrics=[written])
+    if "top" in name:
+        sent = job(metrics=[written])
+    resolved = plan(sent).spec
+    assert resolved.metrics is not None
+    assert name in resolved.metrics
+    assert metric_info(name) is not None
+    assert JobSpec.model_validate(resolved.model_dump(mode="json")) == resolved
+    if (rate := fpr_of(name)) is not None:
+        assert rate == {"tpr_at_fpr": 0.01, "tpr_at_fpr_0_01": 0.01}.get(name, 1e-5)
+
+
 def test_which_metrics_rise() -> None:
     assert improves_upwards("validation.accuracy")
     assert improves_upwards("r2")
+    assert improves_upwards("validation.top_3_accuracy")
+    assert not improves_upwards("validation.calibration_error")
     assert not improves_upwards("validation.loss")
     assert not improves_upwards("validation.rmse")
     assert always_reported("classification", binary=True) == ("accuracy", "auc")

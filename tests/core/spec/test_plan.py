@@ -69,7 +69,10 @@ def _stop(monitor: str) -> dict[str, Any]:
         (job("people", data={"target": "member"}, loss={"class_weight": [0, 0]}), "/loss/class_weight", "no_weight"),
         (job(loss={"type": "auto", "class_weight": {"12": 1}}), "/loss/class_weight/12", "unknown_class"),
         (job(metrics=["r2"]), "/metrics/0", "wrong_task"),
-        (job(metrics=["average_precision"]), "/metrics/0", "wrong_task"),
+        (job(metrics=["tpr_at_fpr"]), "/metrics/0", "wrong_task"),
+        (job(metrics=["scaled_mse"]), "/metrics/0", "wrong_task"),
+        (job(metrics=["top_200_accuracy"]), "/metrics/0", "too_many_classes"),
+        (job(metrics=[{"type": "tpr_at_fpr", "fpr": 2.0}]), "/metrics/0/fpr", "bad_metric"),
         (job(schedule={"type": "cosine", "min_lr": 0.1}), "/schedule/min_lr", "above_peak"),
         (
             job("digits", {"type": "batch_norm"}, training={"batch_size": 1}),

@@ -199,7 +199,7 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
 
 
 def _batching(spec: JobSpec, num_rows: int, batch_size: int, values_per_row: int) -> Batching:
-    has_batch_norm = any(layer.over_batch for layer in all_layers(spec.layered()))
+    has_batch_norm = any(each.over_batch for layer in all_layers(spec.layered()) for each in layer.everything())
     return plan_batches(num_rows, batch_size, values_per_row, spec.monitor.every_steps, needs_two=has_batch_norm)
 
 

@@ -6,7 +6,8 @@ import io
 import json
 import shutil
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,7 +51,7 @@ def to_onnx(model: TrainedModel) -> onnx.ModelProto:
     underscores behind where a column has that name already.
     """
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _written_out():
         # The TorchScript exporter is called deprecated, and takes 0.1 s where the other takes 5 to 15 s.
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -76,6 +77,17 @@ def to_onnx(model: TrainedModel) -> onnx.ModelProto:
     helper.set_model_props(proto, {_KEY: json.dumps(model.meta)})
     onnx.checker.check_model(proto)
     return proto  # type: ignore[no-any-return]  # onnx has no types
+
+
+@contextmanager
+def _written_out() -> Iterator[None]:
+    """Attention as products of matrices instead of PyTorch's kernel for inference, which ONNX has no word for."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _meaning(model: TrainedModel, taken: Collection[str]) -> tuple[Nodes, list[Any]]:

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 from torch import nn
 
-from core.engine.layer_types import activations, basic, kernel, norms, recurrent, regularizers, stochastic
+from core.engine.layer_types import (
+    activations,
+    attention,
+    basic,
+    blocks,
+    conv,
+    embedding,
+    kernel,
+    norms,
+    pool,
+    recurrent,
+    regularizers,
+    stochastic,
+)
 from core.engine.layer_types.builder import Builder
 from core.spec.base import Shape
 from core.spec.layer_base import LayerBase
 
 BUILDERS: dict[str, Builder] = {
     **basic.BUILDERS,
+    **conv.BUILDERS,
+    **pool.BUILDERS,
     **norms.BUILDERS,
     **recurrent.BUILDERS,
     **kernel.BUILDERS,
     **stochastic.BUILDERS,
     **regularizers.BUILDERS,
+    **embedding.BUILDERS,
+    **attention.BUILDERS,
+    "residual": lambda layer, shape: blocks.residual(layer, shape, build_layer),
+    "parallel": lambda layer, shape: blocks.parallel(layer, shape, build_layer),
     **activations.BUILDERS,
 }
 

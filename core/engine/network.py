@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Generator, nn
 
 from core.engine.first_values import initialise
 from core.engine.layers import build_layer
@@ -32,8 +32,7 @@ def build_network(network: LayeredNetwork, input_shape: Shape, *, seed: int, pre
     with torch.no_grad():
         for index, layer in enumerate(all_layers(network)):
             module = build_layer(layer, shape).to(PRECISIONS[precision])
-            init = getattr(layer, "init", None) or network.init or inits.Torch()
-            initialise(module, init, getattr(layer, "bias_init", None), generator(seed, "init", index))
+            _initialise(module, layer, shape, network.init or inits.Torch(), generator(seed, "init", index))
             modules.append(module)
             shape = layer.output_shape(shape)
     return nn.Sequential(*modules)
@@ -45,3 +44,13 @@ def output_shape(network: LayeredNetwork, input_shape: Shape) -> Shape:
     for layer in all_layers(network):
         shape = layer.output_shape(shape)
     return shape
+
+
+def _initialise(module: nn.Module, layer: LayerBase, shape: Shape, default: inits.Init, source: Generator) -> None:
+    """First values of a layer, or of all that a block holds one after another."""
+    parts = layer.parts(shape)
+    for part in parts:
+        within = module.get_submodule(part.path.replace("/", "."))
+        _initialise(within, part.layer, part.shape, default, source)
+    if not parts:
+        initialise(module, getattr(layer, "init", None) or default, getattr(layer, "bias_init", None), source)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from core.spec.base import Bool, Float, NonNegative, Positive
-from core.spec.layer_base import LayerBase
+from core.spec.base import Bool, Float, NonNegative, Positive, Shape
+from core.spec.layer_base import LAYOUT, LayerBase, LayoutChoice
 
 
 class Activation(LayerBase):
@@ -122,7 +123,26 @@ class Softsign(Activation):
     type: Literal["softsign"] = "softsign"
 
 
-ActivationLayer = Sigmoid | Tanh | ReLU | LeakyReLU | ELU | SELU | GELU | Softplus | Swish | Mish | HardTanh | Softsign
+class PReLU(Activation):
+    """z above 0, a z below; the slope a is learnt, He et al. 2015."""
+
+    synonyms: ClassVar[Mapping[str, str]] = {"init": "slope"}
+    type: Literal["prelu"] = "prelu"
+    slope: Float = Field(0.25, description="where the slope begins; default 0.25")
+    per_channel: Bool = Field(False, description="true: a slope for each channel or feature; false: one for all")
+    layout: LayoutChoice = Field("auto", description=LAYOUT)
+
+    def channels_of(self, shape: Shape) -> int:
+        """How many slopes there are with one for each channel."""
+        return shape[0] if self.in_channels_first(shape) else shape[-1]
+
+    def parameter_count(self, shape: Shape) -> int:
+        return self.channels_of(shape) if self.per_channel else 1
+
+
+ActivationLayer = (
+    Sigmoid | Tanh | ReLU | LeakyReLU | ELU | SELU | GELU | Softplus | Swish | Mish | HardTanh | Softsign | PReLU
+)
 ActivationName = Literal[
     "sigmoid",
     "tanh",
@@ -136,4 +156,5 @@ ActivationName = Literal[
     "mish",
     "hard_tanh",
     "softsign",
+    "prelu",
 ]

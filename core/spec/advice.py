@@ -42,7 +42,7 @@ def _advise_on_layers(body: Body, findings: Findings) -> None:
         for layer, planned in zip(body.layers, body.planned, strict=True)
         if layer.type in ("sigmoid", "softsign")
     ]
-    normed = any(layer.normalises for layer in body.layers)
+    normed = any(each.normalises for layer in body.layers for each in layer.everything())
     if len(squashing) >= _MANY_SIGMOIDS and not normed:
         findings.warn(
             "vanishing_gradients",
@@ -66,7 +66,7 @@ def _advise_on_layers(body: Body, findings: Findings) -> None:
 
 
 def _advise_on_head(spec: JobSpec, roles: Roles, body: Body, findings: Findings) -> None:
-    if roles.task == "classification" and spec.network.head and body.layers[-1].nonlinear:
+    if roles.task == "classification" and spec.network.head and body.layers[-1].bends():
         findings.warn(
             "activation_after_output",
             body.planned[-1].origin,
@@ -110,7 +110,7 @@ def _advise_on_steps(spec: JobSpec, body: Body, sizes: Sizes, findings: Findings
             "/training/batch_size",
             "lbfgs compares gradients of one step with the last, which mini-batches make noise; use batch_size full",
         )
-    if spec.training.batch_size == 1 and any(layer.over_batch for layer in body.layers):
+    if spec.training.batch_size == 1 and any(each.over_batch for layer in body.layers for each in layer.everything()):
         findings.fault(
             "/training/batch_size",
             "batch_norm_of_one",

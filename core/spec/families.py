@@ -48,7 +48,8 @@ def _layer(name: str) -> Layer:
 
 
 def with_inits(layer: Layer, default: Init) -> Layer:
-    """The layer with its first values written out, as far as it has any to choose."""
+    """The layer and those within it with their first values written out, as far as they have any to choose."""
+    layer = layer.with_inner(lambda inner: with_inits(inner, default))
     fields = type(layer).model_fields
     init: Init = getattr(layer, "init", None) or default
     update: dict[str, Init] = {}

@@ -12,13 +12,41 @@ from pydantic import Field
 
 from core.spec.activations import ActivationLayer
 from core.spec.layer_base import LayerBase
-from core.spec.layer_types import basic, kernel, norms, recurrent, regularizers, stochastic
+from core.spec.layer_types import (
+    attention,
+    basic,
+    blocks,
+    conv,
+    embedding,
+    kernel,
+    norms,
+    pool,
+    recurrent,
+    regularizers,
+    stochastic,
+)
 
 Layer = Annotated[
     basic.Linear
     | basic.Flatten
     | basic.Unflatten
+    | basic.Permute
     | basic.Dropout
+    | conv.Conv1d
+    | conv.Conv2d
+    | conv.ConvTranspose1d
+    | conv.ConvTranspose2d
+    | conv.Upsample
+    | pool.MaxPool1d
+    | pool.MaxPool2d
+    | pool.AvgPool1d
+    | pool.AvgPool2d
+    | pool.AdaptiveAvgPool1d
+    | pool.AdaptiveAvgPool2d
+    | pool.AdaptiveMaxPool1d
+    | pool.AdaptiveMaxPool2d
+    | pool.GlobalAvgPool
+    | pool.GlobalMaxPool
     | norms.BatchNorm
     | norms.LayerNorm
     | recurrent.RNN
@@ -28,9 +56,22 @@ Layer = Annotated[
     | stochastic.Noise
     | stochastic.Latent
     | regularizers.ActivityRegularizer
+    | norms.GroupNorm
+    | norms.InstanceNorm
+    | norms.RMSNorm
+    | embedding.Embedding
+    | attention.SelfAttention
+    | attention.TransformerEncoder
+    | attention.PositionalEncoding
+    | blocks.Residual
+    | blocks.Parallel
     | ActivationLayer,
     Field(discriminator="type"),
 ]
+
+# blocks hold layers of every type, themselves among them
+for _block in (blocks.Residual, blocks.Parallel):
+    _block.model_rebuild(_types_namespace={"Layer": Layer})
 
 LAYERS: dict[str, type[LayerBase]] = {
     str(model.model_fields["type"].default): model for model in get_args(get_args(Layer)[0])

@@ -56,16 +56,7 @@ class Plan:
         return {
             "spec": self.spec.model_dump(mode="json"),
             "expanded_from": self.expanded_from,
-            "layers": [
-                {
-                    "index": layer.index,
-                    "type": layer.type,
-                    "output_shape": list(layer.output_shape),
-                    "parameters": layer.parameters,
-                    "path": layer.path,
-                }
-                for layer in self.layers
-            ],
+            "layers": [_row(layer) for layer in self.layers],
             "input_shape": list(self.input_shape),
             "output_shape": list(self.output_shape),
             "features": list(self.features),
@@ -80,6 +71,17 @@ class Plan:
             "lr_preview": [dict(point) for point in self.lr_preview],
             "warnings": [{"code": each.code, "pointer": each.pointer, "detail": each.detail} for each in self.warnings],
         }
+
+
+def _row(layer: PlannedLayer) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "index": layer.index,
+        "type": layer.type,
+        "output_shape": list(layer.output_shape),
+        "parameters": layer.parameters,
+        "path": layer.path,
+    }
+    return row | {"children": [_row(child) for child in layer.children]} if layer.children else row
 
 
 def check_job(body: object, find_schema: FindSchema, limits: Limits) -> Plan:

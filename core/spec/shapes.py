@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from core.spec.base import Shape
@@ -11,7 +11,7 @@ from core.spec.dataset import Category
 from core.spec.families import Placed, expand, with_inits
 from core.spec.findings import Findings
 from core.spec.inits import Torch
-from core.spec.layer_base import ShapeError
+from core.spec.layer_base import LayerBase, ShapeError, Signal
 from core.spec.layer_types.basic import Flatten, Linear, Unflatten
 from core.spec.layers import Layer
 from core.spec.limits import Limits
@@ -22,7 +22,11 @@ from core.spec.roles import Roles
 
 @dataclass(frozen=True, slots=True)
 class PlannedLayer:
-    """One layer with its sizes; `path` is its JSON pointer in the resolved spec, `origin` in what was sent."""
+    """One layer with its sizes; `path` is its JSON pointer in the resolved spec, `origin` in what was sent.
+
+    `index` counts within the list that holds the layer; `stored_values` are the numbers of one sample that training
+    keeps for the way back.
+    """
 
     index: int
     type: str
@@ -31,6 +35,9 @@ class PlannedLayer:
     path: str
     origin: str
     flops: int
+    stored_values: int
+    children: tuple[PlannedLayer, ...] = ()
+    """What a block holds, its projection and activation too; counted in its own figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +80,24 @@ def infer(network: Network, roles: Roles, loss: Loss, limits: Limits, findings: 
     wanted = wanted_output(roles, loss)
     hidden = [Placed(with_inits(each.layer, default), each.pointer) for each in placed]
     walk = _Walk(findings, limits)
-    shape = walk.through(hidden, roles.input_shape)
+    signal = walk.through(hidden, None if roles.input_shape is None else Signal(roles.input_shape, whole=True))
     if network.head is not None:
         head = [Placed(layer, f"/network/head/{index}") for index, layer in enumerate(network.head)]
     else:
+        shape = None if signal is None else signal.shape
         head = [Placed(layer, "/network/head") for layer in _head(shape, wanted, roles.task == "reconstruction")]
     head = [Placed(with_inits(each.layer, default), each.pointer) for each in head]
     if findings.is_tainted("/network/layers"):
-        shape = None  # what is left of the layers says nothing about what reaches the head
-    output = walk.through(head, shape, first=len(hidden), prefix="/network/head")
+        signal = None  # what is left of the layers says nothing about what reaches the head
+    end = walk.through(head, signal, first=len(hidden), prefix="/network/head")
+    output = None if end is None else end.shape
     if network.head is not None:
         _check_head(output, wanted, roles, findings)
-    layers = tuple(each.layer for each in (*hidden, *head))
-    _check_size(walk.planned, len(layers), limits, findings)
+    layers = tuple(walk.settled)
+    _check_size(walk.planned, [*_rows(walk.planned)], limits, findings)
+    count = sum(1 for layer in layers for _ in layer.everything())
+    if count > limits.layers:
+        findings.exceeded("/network/layers", "too_many_layers", f"{count} layers", limits.layers, do="remove some")
     return Body(layers, len(hidden), tuple(walk.planned), roles.input_shape, output)
 
 
@@ -94,48 +106,88 @@ class _Walk:
 
     def __init__(self, findings: Findings, limits: Limits) -> None:
         self.planned: list[PlannedLayer] = []
+        self.settled: list[Layer] = []
         self._findings = findings
         self._limits = limits
 
     def through(
-        self, layers: Sequence[Placed], shape: Shape | None, *, first: int = 0, prefix: str = "/network/layers"
-    ) -> Shape | None:
+        self, layers: Sequence[Placed], signal: Signal | None, *, first: int = 0, prefix: str = "/network/layers"
+    ) -> Signal | None:
         for index, placed in enumerate(layers):
-            path = f"{prefix}/{index}"
-            self._check_units(placed)
-            if shape is None:
+            self._check_widths(placed)
+            if signal is None:
                 shape = placed.layer.shape_of_any()
+                signal = None if shape is None else Signal(shape)
+                self.settled.append(placed.layer)
                 continue
-            try:
-                after = placed.layer.output_shape(shape)
-            except ShapeError as error:
-                where = f"{placed.pointer}/{error.field}" if error.field else placed.pointer
-                self._findings.fault(where, error.code, error.detail)
-                shape = placed.layer.shape_of_any()
-                continue
-            self.planned.append(
-                PlannedLayer(
-                    index=first + index,
-                    type=placed.layer.type,
-                    output_shape=after,
-                    parameters=placed.layer.parameter_count(shape),
-                    path=path,
-                    origin=placed.pointer,
-                    flops=placed.layer.flops(shape),
+            faults: list[ShapeError] = []
+            layer, after = placed.layer.enter(signal, faults.append)
+            self.settled.append(layer)
+            for error in faults:
+                self._findings.fault(_where(placed.pointer, error.field), error.code, error.detail)
+            if not faults and after is not None:
+                row = _row(
+                    layer, placed.pointer, signal.shape, after.shape, index=first + index, path=f"{prefix}/{index}"
                 )
-            )
-            shape = after
-        return shape
+                self.planned.append(row)
+            signal = after
+        return signal
 
-    def _check_units(self, placed: Placed) -> None:
-        for name in placed.layer.widths:
-            value = getattr(placed.layer, name)
-            width = math.prod(value) if isinstance(value, tuple) else value
-            if width > self._limits.units:
-                # what a family or the task brings is at fault where it stands, it has no such field
-                written = placed.pointer.startswith(("/network/layers/", "/network/head/"))
-                where = f"{placed.pointer}/{name}" if written else placed.pointer
-                self._findings.exceeded(where, "too_many_units", f"{width} {name}", self._limits.units, do="lower it")
+    def _check_widths(self, placed: Placed) -> None:
+        for path, layer in (("", placed.layer), *_deep(placed.layer)):
+            for name in layer.widths:
+                value = getattr(layer, name)
+                width = math.prod(value) if isinstance(value, tuple) else value
+                if width > self._limits.units:
+                    where = _where(placed.pointer, f"{path}/{name}".lstrip("/"))
+                    what = f"{width} {name}"
+                    self._findings.exceeded(where, "too_many_units", what, self._limits.units, do="lower it")
+
+
+def _where(pointer: str, field: str) -> str:
+    """The pointer of a layer's field; what a family or the task brings is at fault where it stands."""
+    return f"{pointer}/{field}" if field and pointer.startswith(("/network/layers/", "/network/head/")) else pointer
+
+
+def _deep(layer: LayerBase, above: str = "") -> Iterator[tuple[str, LayerBase]]:
+    """All layers within a block with their paths from it."""
+    for path, inner in layer.inner():
+        yield above + path, inner
+        yield from _deep(inner, f"{above}{path}/")
+
+
+def _row(layer: LayerBase, origin: str, shape: Shape, after: Shape, *, index: int, path: str) -> PlannedLayer:
+    """A layer with its sizes, and those of what it holds."""
+    children: list[PlannedLayer] = []
+    for part in layer.parts(shape):
+        number = part.path.rpartition("/")[2]
+        children.append(
+            _row(
+                part.layer,
+                _where(origin, part.path),
+                part.shape,
+                part.layer.output_shape(part.shape),
+                index=int(number) if number.isdigit() else len(children),
+                path=f"{path}/{part.path}",
+            )
+        )
+    return PlannedLayer(
+        index=index,
+        type=str(getattr(layer, "type", "")),
+        output_shape=after,
+        parameters=layer.parameter_count(shape),
+        path=path,
+        origin=origin,
+        flops=layer.flops(shape),
+        stored_values=layer.stored_values(shape),
+        children=tuple(children),
+    )
+
+
+def _rows(planned: Sequence[PlannedLayer]) -> Iterator[PlannedLayer]:
+    """All rows that hold no others."""
+    for row in planned:
+        yield from _rows(row.children) if row.children else (row,)
 
 
 def _head(shape: Shape | None, wanted: Shape | None, reconstruction: bool) -> list[Layer]:
@@ -165,12 +217,12 @@ def _check_head(output: Shape | None, wanted: Shape | None, roles: Roles, findin
     )
 
 
-def _check_size(planned: Sequence[PlannedLayer], count: int, limits: Limits, findings: Findings) -> None:
-    if count > limits.layers:
-        findings.exceeded("/network/layers", "too_many_layers", f"{count} layers", limits.layers, do="remove some")
+def _check_size(
+    planned: Sequence[PlannedLayer], leaves: Sequence[PlannedLayer], limits: Limits, findings: Findings
+) -> None:
     total = sum(layer.parameters for layer in planned)
     if total > limits.parameters:
-        largest = max(planned, key=lambda layer: layer.parameters)
+        largest = max(leaves, key=lambda layer: layer.parameters)
         findings.exceeded(
             largest.origin,
             "too_many_parameters",
@@ -181,15 +233,33 @@ def _check_size(planned: Sequence[PlannedLayer], count: int, limits: Limits, fin
 
 
 def collapses(body: Body) -> list[tuple[PlannedLayer, PlannedLayer]]:
-    """Runs of linear layers with nothing that bends between them: the first and the last of each."""
+    """Runs of linear maps with nothing that bends between them: the first and the last of each, within blocks too.
+
+    A block all of whose layers are linear is one linear map itself.
+    """
+    return _collapses(list(zip(body.layers, body.planned, strict=False)))
+
+
+def _collapses(layers: Sequence[tuple[LayerBase, PlannedLayer]]) -> list[tuple[PlannedLayer, PlannedLayer]]:
     runs: list[tuple[PlannedLayer, PlannedLayer]] = []
     first: PlannedLayer | None = None
     last: PlannedLayer | None = None
-    for layer, planned in zip(body.layers, body.planned, strict=False):
-        if layer.nonlinear:
+    for layer, planned in layers:
+        for branch in _branches(layer, planned):
+            runs += _collapses(branch)
+        if layer.bends():
             if first and last:
                 runs.append((first, last))
             first = last = None
-        elif layer.linear_map:
+        elif any(each.linear_map for each in layer.everything()):
             first, last = (planned, None) if first is None else (first, planned)
     return [*runs, (first, last)] if first and last else runs
+
+
+def _branches(layer: LayerBase, planned: PlannedLayer) -> Iterator[list[tuple[LayerBase, PlannedLayer]]]:
+    """The lists of layers that a block holds, with their rows."""
+    rows = {row.path.removeprefix(f"{planned.path}/"): row for row in planned.children}
+    lists: dict[str, list[tuple[LayerBase, PlannedLayer]]] = {}
+    for path, inner in layer.inner():
+        lists.setdefault(path.rpartition("/")[0], []).append((inner, rows[path]))
+    yield from lists.values()

@@ -99,7 +99,7 @@ def _memory(spec: JobSpec, body: Body, limits: Limits, findings: Findings, *, ro
     """Bytes of data (with its permuted copy), weights, gradients, best weights, optimizer state and activations."""
     item = 8 if spec.training.precision == "float64" else 4
     inputs = math.prod(body.input_shape or ())
-    activations = 2 * item * batch * (inputs + sum(math.prod(layer.output_shape) for layer in body.planned))
+    activations = 2 * item * batch * (inputs + sum(layer.stored_values for layer in body.planned))
     if activations > limits.activation_bytes:
         what = f"a batch of {batch} samples whose activations take {activations} bytes"
         findings.exceeded(

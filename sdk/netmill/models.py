@@ -140,6 +140,7 @@ class PlannedLayer(Answer):
     type: str
     output_shape: list[int] = Field(default_factory=list)
     parameters: int = 0
+    children: list[PlannedLayer] = Field(default_factory=list)
 
 
 class Plan(Answer):

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.engine.layer_types.builder import Builder
+from core.engine.layer_types.over_time import oriented
+from core.spec.activations import PReLU
+from core.spec.base import Shape
 
 
 class Swish(nn.Module):
@@ -26,6 +29,12 @@ class Swish(nn.Module):
         return functional.silu(z) if self._is_silu else z * torch.sigmoid(self.beta * z)
 
 
+def _prelu(layer: PReLU, shape: Shape) -> nn.Module:
+    slopes = layer.channels_of(shape) if layer.per_channel else 1
+    module: nn.Module = oriented(nn.PReLU, layer, shape)(slopes, init=layer.slope)
+    return module
+
+
 BUILDERS: dict[str, Builder] = {
     "sigmoid": lambda _layer, _shape: nn.Sigmoid(),
     "tanh": lambda _layer, _shape: nn.Tanh(),
@@ -39,4 +48,5 @@ BUILDERS: dict[str, Builder] = {
     "mish": lambda _layer, _shape: nn.Mish(),
     "hard_tanh": lambda layer, _shape: nn.Hardtanh(layer.min_val, layer.max_val),
     "softsign": lambda _layer, _shape: nn.Softsign(),
+    "prelu": _prelu,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from core.engine.layer_types.builder import Builder
 from core.spec.base import Shape
@@ -18,9 +18,22 @@ def _unflatten(layer: basic.Unflatten, shape: Shape) -> nn.Module:
     return unflatten if len(shape) == 1 else nn.Sequential(nn.Flatten(), unflatten)
 
 
+class Permute(nn.Module):
+    """The axes of each sample in another order."""
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        super().__init__()
+        self._order = (0, *(axis + 1 for axis in axes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, ...)."""
+        return x.permute(self._order)
+
+
 BUILDERS: dict[str, Builder] = {
     "linear": _linear,
     "flatten": lambda _layer, _shape: nn.Flatten(),
     "unflatten": _unflatten,
+    "permute": lambda layer, _shape: Permute(layer.axes),
     "dropout": lambda layer, _shape: nn.Dropout(layer.p),
 }

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from core.spec.base import Bool, Count, Shape
 from core.spec.inits import Init
-from core.spec.layer_base import BIAS_INIT, WEIGHT_INIT, LayerBase, ShapeError
+from core.spec.layer_base import BIAS_INIT, WEIGHT_INIT, LayerBase, ShapeError, Signal
 
 
 class Linear(LayerBase):
@@ -47,6 +47,7 @@ class Linear(LayerBase):
 class Flatten(LayerBase):
     """All axes of a sample in one."""
 
+    keeps_codes: ClassVar[bool] = True
     type: Literal["flatten"] = "flatten"
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -57,6 +58,7 @@ class Unflatten(LayerBase):
     """The same values with the axes of `shape`."""
 
     widths: ClassVar[tuple[str, ...]] = ("shape",)
+    keeps_codes: ClassVar[bool] = True
     type: Literal["unflatten"] = "unflatten"
     shape: Annotated[tuple[Count, ...], Field(min_length=1, max_length=4)] = Field(
         description="axes of one sample that go out; their product is the number of values that come in"
@@ -73,6 +75,31 @@ class Unflatten(LayerBase):
 
     def shape_of_any(self) -> Shape:
         return self.shape
+
+
+class Permute(LayerBase):
+    """The axes of a sample in another order: axis i that goes out is axis axes[i] that came in."""
+
+    keeps_codes: ClassVar[bool] = True
+    type: Literal["permute"] = "permute"
+    axes: Annotated[tuple[Annotated[int, Field(strict=True, ge=0, le=3)], ...], Field(min_length=1, max_length=4)] = (
+        Field(description="each axis of a sample once, counted from 0 without the batch; [1, 0] swaps two")
+    )
+
+    def passed(self, signal: Signal) -> Signal:
+        layout = signal.layout
+        if len(signal.shape) == 2 and self.axes == (1, 0):
+            layout = "channels_first" if signal.meaning == "sequence" else "sequence"
+        return Signal(self.output_shape(signal.shape), layout, signal.whole)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if sorted(self.axes) != list(range(len(shape))):
+            raise ShapeError(
+                f"received the axes {list(self.axes)} for an input of shape {list(shape)}, expected each of 0 to "
+                f"{len(shape) - 1} once; do list them all",
+                field="axes",
+            )
+        return tuple(shape[axis] for axis in self.axes)
 
 
 class Dropout(LayerBase):

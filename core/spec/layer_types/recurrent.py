@@ -25,6 +25,7 @@ class Recurrent(LayerBase):
     synonyms: ClassVar[Mapping[str, str]] = {"hidden_size": "units", "num_layers": "layers"}
     widths: ClassVar[tuple[str, ...]] = ("units",)
     nonlinear: ClassVar[bool] = True
+    over_time: ClassVar[bool] = True
     gates: ClassVar[int]
     """Matrices for the input and as many for the state."""
     pointwise: ClassVar[int]
@@ -68,6 +69,10 @@ class Recurrent(LayerBase):
             self.gates * (2 * (fed + self.units) + (2 if self.bias else 0)) + self.pointwise for fed in self._fed(shape)
         )
         return shape[0] * self.width * per_unit
+
+    def stored_values(self, shape: Shape) -> int:
+        """The gates of every step, what is made of them, and the state."""
+        return self.layers * shape[0] * self.width * (self.gates + 2)
 
     def _fed(self, shape: Shape) -> list[int]:
         """Values a step that reach each of the layers."""

@@ -14,7 +14,7 @@ from netmill.commands.shared import JobId, Session, command, read_spec
 from netmill.errors import NotFoundError
 from netmill.follow import told
 from netmill.job import ExportFormat, Job
-from netmill.models import Dataset, Plan
+from netmill.models import Dataset, Plan, PlannedLayer
 from netmill.rows import read_question
 from netmill.words import duration, size
 
@@ -54,11 +54,14 @@ def plan(session: Session, spec: SpecFile) -> None:
 
 
 def plan_rows(planned: Plan) -> list[list[Any]]:
-    """One row a layer: index, type, output shape, parameters."""
-    return [
-        [layer.index, layer.type, " x ".join(map(str, layer.output_shape)), f"{layer.parameters:,}"]
-        for layer in planned.layers
-    ]
+    """One row a layer: index, type, output shape, parameters; what a block holds is set in below it."""
+
+    def rows(layer: PlannedLayer, index: str) -> list[list[Any]]:
+        shape = " x ".join(map(str, layer.output_shape))
+        row = [index, layer.type, shape, f"{layer.parameters:,}"]
+        return [row, *(each for n, child in enumerate(layer.children) for each in rows(child, f"{index}.{n}"))]
+
+    return [row for layer in planned.layers for row in rows(layer, str(layer.index))]
 
 
 Keys = list[str] | None

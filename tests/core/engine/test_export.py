@@ -20,7 +20,6 @@ from core.engine.onnx_prepare import _expression
 from core.engine.trained import load_trained
 from core.events import Checkpoint
 from core.spec.expressions import FUNCTIONS, parse_expression
-from core.spec.layers import LAYERS
 from tests.core.engine.test_trained import PEOPLE, people
 from tests.core.engine.workbench import Bench, files, last
 
@@ -81,21 +80,6 @@ def test_numbers_and_integer_classes(bench: Bench, tmp_path: Path, dataset: str,
         assert first.tolist() == expected
     else:
         np.testing.assert_allclose(first[:, 0], expected, rtol=1e-4)
-
-
-def test_every_layer_goes_into_onnx(bench: Bench, tmp_path: Path) -> None:
-    layers: list[dict[str, Any]] = []
-    for name in LAYERS:
-        options = {"linear": {"units": 12}, "unflatten": {"shape": [3, 4]}, "swish": {"learnable": True}}.get(name, {})
-        layers += [{"type": name, **options}, *([{"type": "flatten"}] if name == "unflatten" else [])]
-    body = {"data": {"dataset": "iris"}, "network": {"layers": layers}, "training": {"epochs": 1}}
-    content, _ = files(last(bench.events(body), Checkpoint))
-    export(content, "onnx", tmp_path / "model.onnx")
-    run, rows = session(tmp_path / "model.onnx"), bench.sets["iris"].preview
-    shares = run.run(["probabilities"], columns(rows, run.get_inputs()))[0]
-    np.testing.assert_allclose(
-        shares, load_trained(content).predict(rows=rows, output="probability")["data"], atol=1e-5
-    )
 
 
 def test_arrays_go_in_as_they_are(bench: Bench, tmp_path: Path, random: np.random.Generator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from core.spec.job import JobSpec
 _BOUNDS = {"ge": "ge", "gt": "gt", "le": "le", "lt": "lt", "min_length": "min_length", "max_length": "max_length"}
 
 
+@cache
 def documents_of(model: type[BaseModel]) -> st.SearchStrategy[dict[str, Any]]:
     """JSON objects that the model accepts; optional fields are left out at random."""
     required = {name: values_of(_annotation(f)) for name, f in model.model_fields.items() if f.is_required()}
@@ -63,7 +65,8 @@ def values_of(annotation: Any, bounds: dict[str, Any] | None = None) -> st.Searc
     if origin is dict:
         return st.dictionaries(values_of(arguments[0]), values_of(arguments[1]), max_size=3)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return documents_of(annotation)
+        # deferred: layers hold layers
+        return st.deferred(lambda: documents_of(annotation))
     return _scalar(annotation, bounds)
 
 

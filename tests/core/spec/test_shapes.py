@@ -18,9 +18,13 @@ from core.spec.network import FAMILIES, network_tag
 from tests.core.spec.sets import fault_details, faults, job, plan
 from tests.core.spec.strategies import documents_of
 
-_SMALL = {"units": st.integers(1, 12)}
-# types that take one rank alone; their files in tests/core/engine hold them against PyTorch
-_ELSEWHERE = {"rnn", "lstm", "gru", "rbf", "latent"}
+# the others take shapes of their own: tests/core/engine/test_layers.py
+_ANY_SHAPE = ("linear", "flatten", "dropout", "batch_norm", "layer_norm", *get_args(ActivationName))
+
+
+class _Swap(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.transpose(1, 2)
 
 
 class _Swish(nn.Module):
@@ -45,16 +49,21 @@ def torch_layer(layer: Any, shape: tuple[int, ...]) -> nn.Module:
             return nn.Dropout(layer.p)
         case "batch_norm":
             kind = {1: nn.BatchNorm1d, 2: nn.BatchNorm1d, 3: nn.BatchNorm2d}[len(shape)]
+            if len(shape) == 2:  # (time, features)
+                return nn.Sequential(_Swap(), kind(shape[1], eps=layer.eps, affine=layer.affine), _Swap())
             return kind(shape[0], eps=layer.eps, momentum=layer.momentum, affine=layer.affine)
         case "layer_norm":
             return nn.LayerNorm(shape[-1], eps=layer.eps, elementwise_affine=layer.affine)
+        case "prelu":
+            slopes = 1 if not layer.per_channel else shape[-1] if len(shape) == 2 else shape[0]
+            return nn.Sequential(_Swap(), nn.PReLU(slopes), _Swap()) if len(shape) == 2 else nn.PReLU(slopes)
         case "swish":
             return _Swish(layer.beta, layer.learnable)
     return nn.Tanh()  # noise, regularisers and every other activation: keeps the shape, has no parameters
 
 
 def layers() -> st.SearchStrategy[dict[str, Any]]:
-    names = st.sampled_from(sorted(set(LAYERS) - {"unflatten"} - _ELSEWHERE))
+    names = st.sampled_from(_ANY_SHAPE)
     return names.flatmap(
         lambda name: documents_of(LAYERS[name]).map(
             lambda body: {**body, "units": body["units"] % 12 + 1} if "units" in body else body
@@ -81,7 +90,7 @@ def test_sizes_of_random_networks_are_those_of_torch(stack: list[dict[str, Any]]
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 4, 4)])
-@pytest.mark.parametrize("name", sorted(set(LAYERS) - _ELSEWHERE))
+@pytest.mark.parametrize("name", sorted((*_ANY_SHAPE, "unflatten")))
 def test_each_layer_on_each_rank(name: str, shape: tuple[int, ...]) -> None:
     required = {"linear": {"units": 3}, "unflatten": {"shape": [math.prod(shape), 1]}}.get(name, {})
     layer = LAYERS[name].model_validate({"type": name, **required})

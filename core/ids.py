@@ -11,6 +11,7 @@ DATASET = "ds"
 CHECKPOINT = "ckpt"
 KEY = "key"
 PREDICTION = "pred"
+ANALYSIS = "ana"
 
 
 class _Counter:

@@ -18,6 +18,7 @@ from redis.retry import Retry
 WAKE_TASK = "netmill.wake"
 PREFIX = "netmill:"
 PREDICT_KEY = f"{PREFIX}predict"
+ANALYSIS_KEY = f"{PREFIX}analyses"
 HINTS_CHANNEL = f"{PREFIX}hints"
 # A wake-up older than this tells nothing that polling has not found by then.
 WAKE_EXPIRES_S = 300
@@ -97,20 +98,33 @@ class Queue:
 
     def publish_predict(self, prediction_id: str) -> bool:
         """Tells a prediction process to look for this request; call it after the commit."""
+        return self._push(PREDICT_KEY, prediction_id)
 
+    def next_predict(self, timeout_s: float) -> str | None:
+        """The id of a request just published, or None after `timeout_s` (at most 5) or when the broker is down."""
+        return self._pop(PREDICT_KEY, timeout_s)
+
+    def publish_analysis(self, analysis_id: str) -> bool:
+        """Tells a worker to look for this analysis; call it after the commit."""
+        return self._push(ANALYSIS_KEY, analysis_id)
+
+    def next_analysis(self, timeout_s: float) -> str | None:
+        """As `next_predict`, for analyses."""
+        return self._pop(ANALYSIS_KEY, timeout_s)
+
+    def _push(self, key: str, hint: str) -> bool:
         def push() -> None:
             with self._client.pipeline(transaction=False) as pipe:
-                pipe.lpush(PREDICT_KEY, prediction_id)
+                pipe.lpush(key, hint)
                 # with no worker about, the hints must not pile up
-                pipe.ltrim(PREDICT_KEY, 0, 999)
+                pipe.ltrim(key, 0, 999)
                 pipe.execute()
 
         return self._try(push)
 
-    def next_predict(self, timeout_s: float) -> str | None:
-        """The id of a request just published, or None after `timeout_s` (at most 5) or when the broker is down."""
+    def _pop(self, key: str, timeout_s: float) -> str | None:
         found: list[Any] = []
-        if not self._try(lambda: found.append(self._waiting.brpop([PREDICT_KEY], timeout=timeout_s))):
+        if not self._try(lambda: found.append(self._waiting.brpop([key], timeout=timeout_s))):
             time.sleep(min(timeout_s, REST_S))
         return str(found[0][1]) if found and found[0] else None
 

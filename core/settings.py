@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     )
     idempotency_ttl_s: float = Field(24 * 3600.0, description="seconds an idempotency key is remembered")
     predict_wait_s: float = Field(10.0, description="seconds a request for a prediction waits before 503")
+    analysis_s: float = Field(300.0, description="seconds that one analysis or experiment may take")
 
     log_level: str = Field("INFO", description="least level that is logged")
     log_format: Literal["json", "console"] = Field("json", description="json: one object a line")

@@ -17,10 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.db.session import make_engine, make_sessions, transaction
 from core.queue import Queue, make_celery
-from core.services import sweeping, workers
+from core.services import answering, sweeping, workers
 from core.settings import Settings
 from core.storage.choose import open_store
 from worker import tasks
+from worker.analyst import Analyst
 from worker.cache import FileCache
 from worker.forks import ForkServer
 from worker.heart import Heart
@@ -58,6 +59,7 @@ def options_from(settings: Settings, identity: Identity) -> Options:
         backoff_s=settings.backoff_s,
         idempotency_ttl_s=settings.idempotency_ttl_s,
         predict_s=settings.predict_wait_s,
+        analysis_s=settings.analysis_s,
     )
 
 
@@ -81,18 +83,21 @@ class Worker:
         self.slots = Slots(self.tools, self.heart)
         self.sweeper = Sweeper(self.tools)
         self.questions = Questions(self.tools)
+        self.analyst = Analyst(self.tools)
 
     def start(self) -> None:
         """Frees what a dead predecessor of the same name held, then begins to work."""
         options = self.tools.options
         with transaction(self.tools.sessions) as session:
             freed = sweeping.release_worker(session, options.name, policy=self.tools.policy)
+            answering.release(session, self.tools.store, options.name, died=True)
         if freed:
             log.warning("predecessor_released", jobs=freed)
         self.heart.start()
         self.slots.start()
         self.sweeper.start()
         self.questions.start()
+        self.analyst.start()
         for job_id in freed:
             self.tools.queue.publish_wake(job_id)
 
@@ -107,10 +112,12 @@ class Worker:
         self.sweeper.stop()
         self.slots.join(self.tools.options.drain_s + 5)
         self.questions.stop()
+        self.analyst.stop()
         self.heart.stop()
         try:
             with transaction(self.tools.sessions) as session:
                 sweeping.release_questions(session, self.tools.options.name)
+                answering.release(session, self.tools.store, self.tools.options.name, died=False)
                 workers.left(session, self.tools.options.name)
         except SQLAlchemyError:
             log.exception("leave_not_recorded")

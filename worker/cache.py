@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from core.services.claims import DataRef
+
 
 class Source(Protocol):
     """Where a file comes from: writes the content with this sha256, verified, or raises."""
@@ -52,6 +54,17 @@ class FileCache:
         with self._keeping(f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}") as path:
             yield path
         self._make_room()
+
+    @contextmanager
+    def holding_data(self, data: DataRef, spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The data file of a spec in the words of `runner.data_path`, which makes a built-in set that is not here."""
+        if data.sha256 is not None:
+            with self.holding(data.sha256) as path:
+                yield {"path": str(path), "builtin": None, "parameters": None}
+            return
+        parameters = spec["data"].get("parameters") or {}
+        with self.holding_made(data.name, parameters) as path:
+            yield {"path": str(path), "builtin": data.name, "parameters": parameters}
 
     @contextmanager
     def _keeping(self, key: str) -> Iterator[Path]:

@@ -20,7 +20,7 @@ from worker import posix
 
 log = structlog.get_logger(__name__)
 
-Role = Literal["run", "predict", "export"]
+Role = Literal["run", "predict", "export", "analyse"]
 # Of the worker's environment a child gets these alone: no address and no key of a database or broker.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "PYTHONHASHSEED")
 _PASSED_PREFIXES = ("CUDA_", "NVIDIA_", "CUBLAS_")

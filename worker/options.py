@@ -34,6 +34,7 @@ class Options:
     idempotency_ttl_s: float = 24 * 3600.0
     predict_s: float = 10.0
     export_s: float = 120.0
+    analysis_s: float = 300.0
     cache_bytes: int = 20 * 1024**3
 
     @property

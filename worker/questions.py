@@ -11,6 +11,7 @@ import queue
 import select
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,17 @@ class NoAnswer(RuntimeError):
     """The process died over the question, or took too long and was killed."""
 
 
-class _Died(NoAnswer):
+class Died(NoAnswer):
     """The process is gone."""
+
+
+class Unwanted(NoAnswer):
+    """Nobody wants the answer any more: the process was killed in the middle."""
+
+
+Wanted = Callable[[], bool]
+# how often one who waits is asked whether the answer is still wanted
+_ASK_S = 1.0
 
 
 class Answerer:
@@ -64,11 +74,16 @@ class Answerer:
         is_new = self._start()
         try:
             return self._ask(question, end)
-        except _Died:
+        except Died:
             if is_new:
                 raise
         self._start()
         return self._ask(question, end)
+
+    def ask_once(self, question: dict[str, Any], timeout_s: float, wanted: Wanted) -> dict[str, Any]:
+        """As `ask`, but never twice; raises Unwanted as soon as `wanted`, asked every second, says no."""
+        self._start()
+        return self._ask(question, time.monotonic() + timeout_s, wanted)
 
     def _start(self) -> bool:
         """Makes sure that there is a process; True when it is a new one."""
@@ -79,17 +94,22 @@ class Answerer:
         self._child.send(self._settings)
         return True
 
-    def _ask(self, question: dict[str, Any], end: float) -> dict[str, Any]:
+    def _ask(self, question: dict[str, Any], end: float, wanted: Wanted = lambda: True) -> dict[str, Any]:
         assert self._child is not None
         self._used_at = time.monotonic()
         self._child.send(question)
         while b"\n" not in self._rest:
             left = end - time.monotonic()
-            ready = left > 0 and select.select([self._child.events], [], [], left)[0]
+            ready = left > 0 and select.select([self._child.events], [], [], min(left, _ASK_S))[0]
+            if left > 0 and not ready:
+                if wanted():
+                    continue
+                self.close()
+                raise Unwanted("nobody wants it any more")
             data = os.read(self._child.events, 1 << 20) if ready else b""
             if not data:
                 self.close()
-                raise _Died("the process that computes it died") if ready else NoAnswer("it took too long")
+                raise Died("the process that computes it died") if ready else NoAnswer("it took too long")
             self._rest += data
         line, self._rest = self._rest.split(b"\n", 1)
         answer: dict[str, Any] = json.loads(line)

@@ -164,7 +164,7 @@ def _run(order: dict[str, Any], workdir: Path) -> Run:
     return Run(
         spec=JobSpec.model_validate(order["spec"]),
         schema=DatasetSchema.model_validate(order["schema"]),
-        data_path=_data_path(order["data"], workdir),
+        data_path=data_path(order["data"], workdir),
         workdir=workdir,
         resume=(Path(resume[0]), Path(resume[1])) if resume else None,
         checkpoint_every_s=order["checkpoint_every_s"],
@@ -172,7 +172,7 @@ def _run(order: dict[str, Any], workdir: Path) -> Run:
     )
 
 
-def _data_path(data: dict[str, Any], workdir: Path) -> Path:
+def data_path(data: dict[str, Any], workdir: Path) -> Path:
     """The data file; a built-in set is made at its first use and kept for the next run."""
     path = Path(data["path"])
     if not path.exists() and data["builtin"]:

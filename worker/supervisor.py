@@ -108,7 +108,7 @@ class Supervision:
         self.tools.queue.notify(self.job_id)
         try:
             workdir.mkdir(parents=True)
-            with self._data() as data:
+            with self.tools.cache.holding_data(self.claim.data, self.claim.spec) as data:
                 resume = self._materialise_resume(workdir)
                 with self._runner(self._order(workdir, data, resume)) as child:
                     self._follow(child, oom_kills)
@@ -124,18 +124,6 @@ class Supervision:
             self._crashed(f"the worker could not run the job: {type(error).__name__}: {told}")
         finally:
             shutil.rmtree(workdir, ignore_errors=True)
-
-    @contextmanager
-    def _data(self) -> Iterator[dict[str, Any]]:
-        """The data file in the cache, in the words of the runner's order."""
-        data, cache = self.claim.data, self.tools.cache
-        if data.sha256 is not None:
-            with cache.holding(data.sha256) as path:
-                yield {"path": str(path), "builtin": None, "parameters": None}
-            return
-        parameters = self.claim.spec["data"].get("parameters") or {}
-        with cache.holding_made(data.name, parameters) as path:
-            yield {"path": str(path), "builtin": data.name, "parameters": parameters}
 
     def _materialise_resume(self, workdir: Path) -> tuple[Path, Path] | None:
         """The files of the checkpoint to go on from; one that is damaged is given up for the one before it."""

@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 import torch
 
-from worker import posix, prediction, runner
+from worker import analysis, posix, prediction, runner
 
 # What polars starts on import waits for spilled files to delete and holds no lock while there are none.
 _SLEEPERS = frozenset({"polars-ooc-clea"})
@@ -30,6 +30,7 @@ ROLES: dict[str, Callable[[int, int], int]] = {
     "run": runner.main,
     "predict": prediction.main,
     "export": prediction.export_main,
+    "analyse": analysis.main,
 }
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.data.builtin import BUILTIN
 from core.db.session import now
-from core.db.tables import Checkpoint, Dataset, Job, JobSpecs, Question
+from core.db.tables import Analysis, Checkpoint, Dataset, Job, JobSpecs, Question
 from core.errors import Conflict, FieldError, Invalid, NotFound
 from core.ids import JOB, new_id
 from core.services.datasets import find_row, schema_finder
@@ -250,7 +250,10 @@ def delete(session: Session, store: BlobStore, principal: Principal, job_id: str
         select(Checkpoint.content_sha256, Checkpoint.state_sha256).where(Checkpoint.job_id == job.id)
     ).all()
     exports = session.scalars(select(Question.sha256).where(Question.job_id == job.id, Question.sha256.is_not(None)))
-    shas = [sha for row in rows for sha in row] + [sha for sha in exports if sha]
+    analyses = session.execute(
+        select(Analysis.content_sha256, Analysis.data_sha256).where(Analysis.job_id == job.id)
+    ).all()
+    shas = [sha for row in (*rows, *analyses) for sha in row if sha] + [sha for sha in exports if sha]
     session.delete(job)
     session.flush()
     store.release(session, shas)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from core.db.session import now
-from core.db.tables import IdempotencyKey, Job, Question, Worker
+from core.db.tables import Analysis, IdempotencyKey, Job, Question, Worker
 from core.services.claims import CrashPolicy
 from core.services.settling import settle_crash
 from core.states import Status
@@ -75,12 +75,19 @@ def release_questions(session: Session, worker_id: str) -> None:
     session.execute(unanswered.values(status="queued", worker=None, lease_until=None))
 
 
-def purge(session: Session, *, idempotency_ttl_s: float, answers_ttl_s: float = 3600.0) -> None:
-    """Deletes answers, predictions and workers that nobody asks for any more; exports stay with their checkpoint."""
+def purge(
+    session: Session, *, idempotency_ttl_s: float, answers_ttl_s: float = 3600.0, lab_ttl_s: float = 7 * 86400.0
+) -> None:
+    """Deletes answers, predictions, experiments and workers that nobody asks for any more.
+
+    Exports stay with their checkpoint, analyses with their job.
+    """
     moment = now(session)
     session.execute(
         delete(IdempotencyKey).where(IdempotencyKey.created_at < moment - timedelta(seconds=idempotency_ttl_s))
     )
     old = Question.created_at < moment - timedelta(seconds=answers_ttl_s)
     session.execute(delete(Question).where(old, Question.sha256.is_(None)))
+    old_experiment = Analysis.finished_at < moment - timedelta(seconds=lab_ttl_s)
+    session.execute(delete(Analysis).where(Analysis.job_id.is_(None), old_experiment))
     session.execute(delete(Worker).where(Worker.seen_at < moment - timedelta(seconds=_FORGET_WORKER_S)))

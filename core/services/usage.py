@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, select, union
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core.db.tables import Blob, Checkpoint, Dataset, Job, Project, Question
+from core.db.tables import Analysis, Blob, Checkpoint, Dataset, Job, Project, Question
 from core.services.principal import Principal
 
 
@@ -43,6 +43,7 @@ def _bytes(session: Session) -> dict[str, int]:
     ]
     datasets = select(Dataset.project, Dataset.sha256)
     exports = select(Question.project, Question.sha256).where(Question.sha256.is_not(None))
-    used = union(datasets, exports, *checkpoints).subquery()
+    analyses = select(Analysis.project, Analysis.data_sha256).where(Analysis.data_sha256.is_not(None))
+    used = union(datasets, exports, analyses, *checkpoints).subquery()
     query = select(used.c.project, func.sum(Blob.bytes)).join(Blob, Blob.sha256 == used.c.sha256)
     return {project: int(total) for project, total in session.execute(query.group_by(used.c.project))}

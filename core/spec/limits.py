@@ -27,6 +27,7 @@ class Limits(BaseModel):
     spec_nodes: int = Field(10_000, description="values in a job spec")
     predict_bytes: int = Field(16 * MIB, description="bytes of a predict request")
     predict_rows: int = Field(10_000, description="rows of a predict request")
+    open_analyses: int = Field(20, description="analyses and experiments of one project that are not over")
     upload_bytes: int = Field(2 * GIB, description="bytes of an uploaded file, as sent")
     dataset_bytes: int = Field(4 * GIB, description="bytes of a data set once read")
     dataset_rows: int = Field(100_000_000, description="rows of a data set")

@@ -11,15 +11,34 @@ from typing import Literal
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from api.pictures import calibration, confusion, loss_landscape, roc
+from api.pictures import (
+    calibration,
+    confusion,
+    decision_boundary,
+    features,
+    filters,
+    graph,
+    histograms,
+    latent,
+    loss_landscape,
+    reconstructions,
+    roc,
+)
 from api.pictures.house import Data
 from api.plots import STYLE, saved
 
 PICTURES: dict[str, Callable[[Data], Figure]] = {
-    "calibration": calibration.draw,
-    "confusion": confusion.draw,
     "loss_landscape": loss_landscape.draw,
+    "decision_boundary": decision_boundary.draw,
+    "confusion": confusion.draw,
     "roc": roc.draw,
+    "calibration": calibration.draw,
+    "latent": latent.draw,
+    "reconstructions": reconstructions.draw,
+    "features": features.draw,
+    "filters": filters.draw,
+    "graph": graph.draw,
+    "histograms": histograms.draw,
 }
 
 

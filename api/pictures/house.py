@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -34,6 +36,7 @@ __all__ = [
     "array",
     "canvas",
     "caption",
+    "class_colours",
     "figures",
     "label",
     "panel",
@@ -68,6 +71,13 @@ def caption(data: Data) -> str:
     rows, of_rows = data["rows"], data.get("of_rows", data["rows"])
     many = f"{rows:,} rows" if rows == of_rows else f"{rows:,} of {of_rows:,} rows"
     return f"{data['split']}, {'1 row' if rows == of_rows == 1 else many}"
+
+
+def class_colours(count: int) -> list[str]:
+    """A colour for each class: the house's eight, of more classes evenly along one scale."""
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
+    return [to_hex(colormaps["turbo"](index / (count - 1))) for index in range(count)]
 
 
 def label(value: object, most: int = 24) -> str:

@@ -7,20 +7,34 @@ from typing import Any
 
 import torch
 
+from core.engine.analyses.boundary import decision_boundary
 from core.engine.analyses.calibration import calibration
 from core.engine.analyses.confusion import confusion
-from core.engine.analyses.context import Context, refuse
+from core.engine.analyses.context import Context
+from core.engine.analyses.filters import filters
+from core.engine.analyses.graph import graph
+from core.engine.analyses.histograms import histograms
+from core.engine.analyses.importance import features
 from core.engine.analyses.landscape import loss_landscape
+from core.engine.analyses.latent import latent
+from core.engine.analyses.reconstructions import reconstructions
 from core.engine.analyses.roc import roc
 from core.engine.analyses.safe import json_safe
 from core.spec.analyses import AnalysisRequest
 from core.spec.analysis_request import check_analysis
 
 COMPUTE: dict[str, Callable[[Any, Context], dict[str, Any]]] = {
-    "calibration": calibration,
-    "confusion": confusion,
     "loss_landscape": loss_landscape,
+    "decision_boundary": decision_boundary,
+    "confusion": confusion,
     "roc": roc,
+    "calibration": calibration,
+    "latent": latent,
+    "reconstructions": reconstructions,
+    "features": features,
+    "filters": filters,
+    "graph": graph,
+    "histograms": histograms,
 }
 
 __all__ = ["COMPUTE", "Context", "analyse"]
@@ -33,10 +47,6 @@ def analyse(request: AnalysisRequest, context: Context) -> dict[str, Any]:
     The model is left as it was.
     """
     check_analysis(request, context.spec, context.model.classes)
-    if request.type not in COMPUTE:
-        raise refuse(
-            "/type", "not_available", f"received {request.type}, expected {', '.join(COMPUTE)} in this version"
-        )
     torch.set_num_threads(context.threads)
     data: dict[str, Any] = json_safe(
         {"type": request.type, "task": context.spec.task, **COMPUTE[request.type](request, context)}

@@ -37,8 +37,9 @@ DIABETES: Body = {
     "optimizer": {"lr": 0.01},
     "training": {"epochs": 15},
 }
+IMAGES: Body = {**DIGITS, "data": {"dataset": "digits", "input_shape": [1, 8, 8]}}
 AUTOENCODER: Body = {
-    "data": {"dataset": "digits"},
+    "data": {"dataset": "digits", "input_shape": [1, 8, 8], "preprocess": {"scale": "minmax"}},
     "task": "reconstruction",
     "network": {
         "layers": [
@@ -50,8 +51,21 @@ AUTOENCODER: Body = {
             {"type": "relu"},
         ]
     },
-    "optimizer": {"lr": 0.01},
-    "training": {"epochs": 5},
+    "optimizer": {"lr": 0.005},
+    "training": {"epochs": 15},
+}
+FLAT_AUTOENCODER: Body = {
+    "data": {"dataset": "wine"},
+    "task": "reconstruction",
+    "network": {"layers": [{"type": "linear", "units": 4}, {"type": "tanh"}]},
+    "optimizer": {"lr": 0.02},
+    "training": {"epochs": 30},
+}
+WINE: Body = {
+    "data": {"dataset": "wine"},
+    "network": {"family": "feed_forward", "hidden": [16]},
+    "optimizer": {"lr": 0.02},
+    "training": {"epochs": 20},
 }
 
 

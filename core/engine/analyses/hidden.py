@@ -1,0 +1,60 @@
+"""Hidden layers by index: which one holds the encoding, and what it makes of rows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.engine.analyses.context import Context, refuse
+from core.engine.network import all_layers
+from core.engine.outputs import forward
+from core.spec.base import Shape
+from core.spec.job import JobSpec
+
+
+def layer_shapes(spec: JobSpec, shape: Shape) -> list[Shape]:
+    """The shape that goes out of every layer, head included."""
+    shapes = []
+    for layer in all_layers(spec.layered()):
+        shape = layer.output_shape(shape)
+        shapes.append(shape)
+    return shapes
+
+
+def check_layer(index: int, context: Context) -> int:
+    """The index of a layer of the network; Invalid for one that it does not have."""
+    count = len(all_layers(context.model.spec.layered()))
+    if index >= count:
+        raise refuse(
+            "/layer", "unknown_layer", f"received {index}, expected a layer from 0 to {count - 1}; do lower it"
+        )
+    return index
+
+
+def encoding_layer(context: Context) -> int:
+    """The hidden layer that encodes: of a reconstruction the narrowest, else the last; Invalid when there is none.
+
+    Of neighbours that are equally narrow (a layer and its activation) the last: what the decoder is given.
+    """
+    spec = context.model.spec
+    hidden = len(spec.layered().layers)
+    if not hidden:
+        raise refuse(
+            "/type", "no_hidden_layer", "received a network without hidden layers, expected one; do name a layer"
+        )
+    if spec.task != "reconstruction":
+        return hidden - 1
+    sizes = [math.prod(shape) for shape in layer_shapes(spec, context.model.input_shape)[:hidden]]
+    index = sizes.index(min(sizes))
+    while index + 1 < hidden and sizes[index + 1] == sizes[index]:
+        index += 1
+    return index
+
+
+def encode(context: Context, x: Tensor, layer: int) -> NDArray[np.float64]:
+    """(N, values) outputs of the layer in evaluation mode, flat."""
+    outputs = forward(context.model.network[: layer + 1], x)
+    return np.asarray(outputs.double().reshape(len(x), -1).numpy())

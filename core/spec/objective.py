@@ -21,7 +21,7 @@ from core.spec.losses import (
     Loss,
 )
 from core.spec.metrics import METRICS, Metric, Task, always_reported, metric_info, top_k
-from core.spec.network import NetworkBase
+from core.spec.network_base import NetworkBase
 from core.spec.roles import Roles
 from core.spec.schedules import PlateauSchedule
 

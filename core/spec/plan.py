@@ -57,6 +57,7 @@ class Plan:
             "spec": self.spec.model_dump(mode="json"),
             "expanded_from": self.expanded_from,
             "layers": [_row(layer) for layer in self.layers],
+            "encoding": self.spec.layered().encoding,
             "input_shape": list(self.input_shape),
             "output_shape": list(self.output_shape),
             "features": list(self.features),
@@ -91,7 +92,7 @@ def check_job(body: object, find_schema: FindSchema, limits: Limits) -> Plan:
     errors of its own about `data` (parameters of a set that is made on demand).
     """
     findings = Findings()
-    sent = read_spec(body, findings)
+    sent = _with_task(read_spec(body, findings), findings)
     schema = _schema(sent, find_schema, findings)
     roles = Roles(sent.data) if schema is None else assign_roles(sent, schema, limits, findings)
     loss = resolve_loss(sent, roles, schema, findings)
@@ -112,6 +113,21 @@ def check_job(body: object, find_schema: FindSchema, limits: Limits) -> Plan:
     if findings.errors or not complete:
         raise _invalid(findings)
     return _plan(sent, spec, roles, network, sizes, findings=findings)
+
+
+def _with_task(spec: JobSpec, findings: Findings) -> JobSpec:
+    """With the one task of a family that has one."""
+    if not spec.network.reproduces or spec.task == "reconstruction":
+        return spec
+    if spec.task != "auto":
+        findings.fault(
+            "/network/family",
+            "wrong_task",
+            f"received {getattr(spec.network, 'family', '')} for the task {spec.task}, expected the task "
+            "reconstruction: the family learns its inputs; do set task to reconstruction or choose another family",
+            needs=("/task",),
+        )
+    return spec.model_copy(update={"task": "reconstruction"})
 
 
 def _schema(spec: JobSpec, find_schema: FindSchema, findings: Findings) -> DatasetSchema | None:
@@ -159,7 +175,10 @@ def _plan(sent: JobSpec, spec: JobSpec, roles: Roles, body: Body, sizes: Sizes, 
     assert body.input_shape is not None
     assert body.output_shape is not None
     layered = LayeredNetwork(
-        layers=body.layers[: body.head_at], head=body.layers[body.head_at :], init=sent.network.init or Torch()
+        layers=body.layers[: body.head_at],
+        head=body.layers[body.head_at :],
+        init=sent.network.init or Torch(),
+        encoding=body.encoding,
     )
     resolved = spec.model_copy(update={"network": layered})
     family = None if isinstance(sent.network, LayeredNetwork) else sent.network.model_dump(mode="json")

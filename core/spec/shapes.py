@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.spec.base import Shape
 from core.spec.dataset import Category
-from core.spec.families import Placed, expand, with_inits
+from core.spec.expansion import body_of, code_layer, ending
+from core.spec.families import with_defaults
 from core.spec.findings import Findings
 from core.spec.inits import Torch
 from core.spec.layer_base import LayerBase, ShapeError, Signal
-from core.spec.layer_types.basic import Flatten, Linear, Unflatten
 from core.spec.layers import Layer
 from core.spec.limits import Limits
 from core.spec.losses import Loss
 from core.spec.network import Network
+from core.spec.network_base import Placed
 from core.spec.roles import Roles
 
 
@@ -49,6 +50,8 @@ class Body:
     planned: tuple[PlannedLayer, ...]
     input_shape: Shape | None
     output_shape: Shape | None
+    encoding: int | None = None
+    """Which layer gives a sample's code; None where there is no layer before the head."""
 
     @property
     def parameters(self) -> int:
@@ -75,18 +78,22 @@ def wanted_output(roles: Roles, loss: Loss) -> Shape | None:
 
 def infer(network: Network, roles: Roles, loss: Loss, limits: Limits, findings: Findings) -> Body:
     """Every layer's sizes; faults of shape and size go to `findings`."""
-    placed = expand(network, roles.input_shape)
     default = network.init or Torch()
     wanted = wanted_output(roles, loss)
-    hidden = [Placed(with_inits(each.layer, default), each.pointer) for each in placed]
+    reproduced = math.prod(roles.input_shape) if roles.task == "reconstruction" and roles.input_shape else None
+
+    def complete(layers: Sequence[Placed]) -> list[Placed]:
+        return [replace(each, layer=with_defaults(each.layer, default, reproduced)) for each in layers]
+
+    hidden = complete(body_of(network, roles.input_shape, findings))
     walk = _Walk(findings, limits)
     signal = walk.through(hidden, None if roles.input_shape is None else Signal(roles.input_shape, whole=True))
-    if network.head is not None:
-        head = [Placed(layer, f"/network/head/{index}") for index, layer in enumerate(network.head)]
-    else:
-        shape = None if signal is None else signal.shape
-        head = [Placed(layer, "/network/head") for layer in _head(shape, wanted, roles.task == "reconstruction")]
-    head = [Placed(with_inits(each.layer, default), each.pointer) for each in head]
+    encoding = None
+    if len(walk.planned) == len(hidden):
+        sizes = [(row.parameters, math.prod(row.output_shape)) for row in walk.planned]
+        encoding = code_layer(hidden, sizes, reproduces=reproduced is not None)
+    shape = None if signal is None else signal.shape
+    head = complete(ending(network, shape, wanted, reproduces=roles.task == "reconstruction"))
     if findings.is_tainted("/network/layers"):
         signal = None  # what is left of the layers says nothing about what reaches the head
     end = walk.through(head, signal, first=len(hidden), prefix="/network/head")
@@ -98,7 +105,7 @@ def infer(network: Network, roles: Roles, loss: Loss, limits: Limits, findings: 
     count = sum(1 for layer in layers for _ in layer.everything())
     if count > limits.layers:
         findings.exceeded("/network/layers", "too_many_layers", f"{count} layers", limits.layers, do="remove some")
-    return Body(layers, len(hidden), tuple(walk.planned), roles.input_shape, output)
+    return Body(layers, len(hidden), tuple(walk.planned), roles.input_shape, output, encoding)
 
 
 class _Walk:
@@ -188,15 +195,6 @@ def _rows(planned: Sequence[PlannedLayer]) -> Iterator[PlannedLayer]:
     """All rows that hold no others."""
     for row in planned:
         yield from _rows(row.children) if row.children else (row,)
-
-
-def _head(shape: Shape | None, wanted: Shape | None, reconstruction: bool) -> list[Layer]:
-    """The output layer that the task asks for: linear, with the axes taken away before and given back after it."""
-    if shape is None or wanted is None:
-        return []
-    layers: list[Layer] = [Flatten()] if len(shape) > 1 else []
-    layers.append(Linear(units=math.prod(wanted)))
-    return [*layers, Unflatten(shape=wanted)] if reconstruction and len(wanted) > 1 else layers
 
 
 def _check_head(output: Shape | None, wanted: Shape | None, roles: Roles, findings: Findings) -> None:

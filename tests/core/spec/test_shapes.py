@@ -14,7 +14,7 @@ from torch import nn
 from core.spec.activations import ActivationLayer, ActivationName
 from core.spec.layer_base import LayerBase, ShapeError
 from core.spec.layers import LAYERS
-from core.spec.network import FAMILIES, network_tag
+from core.spec.network import network_tag
 from tests.core.spec.sets import fault_details, faults, job, plan
 from tests.core.spec.strategies import documents_of
 
@@ -124,19 +124,6 @@ def test_unflatten_needs_the_same_number_of_values() -> None:
 def test_names_of_activations_are_the_union() -> None:
     assert set(get_args(ActivationName)) == {m.model_fields["type"].default for m in get_args(ActivationLayer)}
     assert set(get_args(ActivationName)) <= set(LAYERS)
-
-
-@pytest.mark.parametrize("family", sorted(FAMILIES))
-@pytest.mark.parametrize("dataset", ["digits", "images", "only_x", "targets"])
-def test_families_expand_to_layers_that_plan_alike(family: str, dataset: str) -> None:
-    planned = plan({"data": {"dataset": dataset}, "network": {"family": family}})
-    assert planned.expanded_from is not None
-    assert planned.expanded_from["family"] == family
-    layered = planned.spec.network.model_dump(mode="json")
-    again = plan({"data": {"dataset": dataset}, "network": layered})
-    assert again.parameters == planned.parameters
-    assert again.spec == planned.spec
-    assert again.expanded_from is None
 
 
 def test_a_hidden_layer_is_linear_norm_activation_dropout() -> None:

@@ -25,6 +25,7 @@ from core.engine.pace import Best, Pace, Patience, watches_upwards
 from core.engine.rows import Batching, Rows, plan_batches, split_rows
 from core.engine.seeds import derived_seed, epoch_order
 from core.engine.tally import Tally
+from core.engine.watch import Watch
 from core.events import Warned
 from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec
@@ -51,6 +52,7 @@ class Assembly:
     best: Best
     patience: Patience
     tally: Tally
+    watch: Watch
     content_meta: dict[str, Any]
     environment: dict[str, Any]
     warnings: tuple[Warned, ...]
@@ -127,6 +129,7 @@ class Assembly:
             "patience": self.patience.numbers(),
             "best": self.best.numbers(),
             "tally": self.tally.numbers(),
+            "watch": self.watch.numbers(),
         }
         if self.spec.training.time_limit_s is not None:
             # the one thing in a state that a clock decides, and only where it is asked for
@@ -166,6 +169,7 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
     torch.manual_seed(derived_seed(training.seed, "noise"))
     threads = useful_threads(threads, flat.num_matrix_values, batch_size)
     torch.set_num_threads(threads)
+    learner = _learner(spec, network, flat, loss)
     return Assembly(
         spec=spec,
         device=device,
@@ -174,7 +178,7 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
         test=test,
         network=network,
         flat=flat,
-        learner=_learner(spec, network, flat, loss),
+        learner=learner,
         optimizer=build_optimizer(spec.optimizer, flat),
         evaluator=Evaluator(
             spec,
@@ -191,6 +195,7 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
         best=Best(monitor, watches_upwards(stopping) if stopping else improves_upwards(monitor)),
         patience=Patience(stopping),
         tally=Tally(loss, is_classification=spec.task == "classification"),
+        watch=Watch(spec, learner, network, (train, validation), batch_size=batch_size),
         content_meta=_content_meta(spec, shape, prepared.preparation),
         environment=describe(device, threads),
         warnings=prepared.warnings,
@@ -232,6 +237,7 @@ def restore(run: Assembly, content: Path, state: Path) -> list[str]:
     run.pace.load(meta["pace"])
     run.patience.load(meta["patience"])
     run.tally.load(part(on_device, "tally"), meta["tally"])
+    run.watch.load(meta.get("watch"), run.step)
     best = part(on_device, "best")
     if meta["best"]["step"] == run.step:
         best = {name: tensor.clone() for name, tensor in network_tensors(run.network).items()}

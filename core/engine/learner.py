@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +38,8 @@ class Learner:
         self.gradient_norm: Tensor | None = None
         self.extra_loss: Tensor | None = None
         self._adding = adding_to_loss(network)
+        self.after_backward: Callable[[Tensor], None] | None = None
+        """Called with the batch's loss when its gradients stand in `flat.gradients`, before penalties and clipping."""
         self._l1, self._l2 = penalties.l1, penalties.l2
         self._clip_norm, self._clip_value = clip_norm, clip_value
         self._one = torch.ones((), dtype=flat.values.dtype, device=flat.values.device)
@@ -51,6 +55,8 @@ class Learner:
             objective = objective + self._extra(weight)
         _backward((objective,), (self._one,), False, False, (), allow_unreachable=True, accumulate_grad=True)
         objective = objective.detach()
+        if self.after_backward is not None:
+            self.after_backward(objective)
         if self.has_penalty:
             objective = objective + self.penalty()
             self._add_penalty_gradients()

@@ -64,14 +64,7 @@ def _train(run: Run, should_stop: Callable[[], StopReason | None]) -> Iterator[E
     device = environment.choose_device(run.spec.training.device)
     environment.set_up(device)
     a = assemble(run.spec, run.schema, run.data_path, device, run.threads)
-    reasons: list[str] = []
-    if run.resume:
-        reasons = restore(a, *run.resume)
-    else:
-        begin_from_data(a.network, a.train.x, run.spec.training.seed)
-    yield _started(a, reasons)
-    if not run.resume:
-        yield from a.warnings
+    yield from _begin(a, run)
     keeper = Keeper(run.workdir, run.spec.checkpoints, written_step=a.step if run.resume else None)
     clock = _Clock(a)
 
@@ -95,16 +88,17 @@ def _train(run: Run, should_stop: Callable[[], StopReason | None]) -> Iterator[E
                         yield from keeper.write(a.snapshot(elapsed_s=clock.elapsed_s))
 
                 # Forward, backward, update.
-                outputs = a.optimizer.step(partial(a.learner.gradients, *batch), lr, a.step + 1)
+                outputs = a.watch.step(a.optimizer, partial(a.learner.gradients, *batch), lr, a.step + 1)
                 a.step += 1
                 a.tally.add(outputs, a.learner.gradient_norm, a.learner.extra_loss)
+                if a.watch.has_seen:
+                    yield from _seen(a)
 
             # Reading a loss waits for the device and costs as much as a step: once a window is enough.
             if not math.isfinite(a.tally.close_window(rows)):
                 yield from _diverge(a, keeper)
                 return
-            every = run.spec.monitor.every_steps
-            if every and a.step % every == 0 and a.step_in_epoch:
+            if _has_row_within(a):
                 yield _metrics(a, a.tally.end_row() | {"lr": lr})
 
         if not a.is_finite():
@@ -117,11 +111,22 @@ def _train(run: Run, should_stop: Callable[[], StopReason | None]) -> Iterator[E
         a.pace.note(values)
         yield _metrics(a, values)
         yield from a.note_sign(values["train.loss"])
+        yield from a.watch.diagnosis.epoch(values, a.epoch, a.step, is_over=a.is_over)
         yield from keeper.epoch_ended(a.snapshot(is_best=is_best, value=value, elapsed_s=clock.elapsed_s))
 
     yield clock.progress()
     yield from keeper.flush()
     yield _finished(a)
+
+
+def _begin(a: Assembly, run: Run) -> Iterator[Event]:
+    """Where the run left off, or its first values and what its data gave reason to warn of."""
+    if run.resume:
+        yield _started(a, restore(a, *run.resume))
+        return
+    begin_from_data(a.network, a.train.x, run.spec.training.seed)
+    yield _started(a, [])
+    yield from a.warnings
 
 
 def _started(a: Assembly, reasons: list[str]) -> Started:
@@ -134,16 +139,36 @@ def _started(a: Assembly, reasons: list[str]) -> Started:
     )
 
 
+def _has_row_within(a: Assembly) -> bool:
+    """Whether the history has a row of the training figures at this step, within an epoch."""
+    every = a.spec.monitor.every_steps
+    return bool(every and a.step % every == 0 and a.step_in_epoch)
+
+
+def _seen(a: Assembly) -> Iterator[Event]:
+    """What the step just done looked like within the layers; its values join the row that is due at the same step."""
+    row, warnings = a.watch.seen(_epochs_begun(a))
+    yield from warnings
+    if row and (_has_row_within(a) or not a.step_in_epoch):
+        a.watch.microscope.hold(row)
+    elif row:
+        yield _metrics(a, row)
+
+
 def _end_of_epoch(a: Assembly) -> dict[str, float]:
     """Penalties and the validation part's figures."""
     values = {"train.penalty": float(a.learner.penalty())} if a.learner.has_penalty else {}
     return values | (a.evaluator(a.network, a.validation, "validation") if a.validation else {})
 
 
+def _epochs_begun(a: Assembly) -> int:
+    return math.ceil(a.step / a.batching.steps_per_epoch)
+
+
 def _metrics(a: Assembly, values: dict[str, float]) -> Metrics:
-    clean, non_finite = _told_apart(values)
+    clean, non_finite = _told_apart(values | a.watch.microscope.take_held())
     return Metrics(
-        epoch=math.ceil(a.step / a.batching.steps_per_epoch),
+        epoch=_epochs_begun(a),
         step=a.step,
         values=clean,
         non_finite=non_finite,
@@ -180,7 +205,8 @@ def _diverge(a: Assembly, keeper: Keeper) -> Iterator[Event]:
     yield from keeper.flush()
     values = a.tally.end_epoch()
     yield _metrics(a, values | {"train.loss": math.nan})
-    epoch = math.ceil(a.step / a.batching.steps_per_epoch)
+    epoch = _epochs_begun(a)
+    yield from a.watch.diagnosis.diverged(epoch, a.step)
     raise TrainingFailed(
         f"the loss or a weight became infinite or NaN in epoch {epoch}, at step {a.step} or shortly before",
         code="diverged",

@@ -158,10 +158,6 @@ def _refuse_unavailable(spec: JobSpec, findings: Findings) -> None:
         findings.fault(
             "/baselines", "not_available", "received baselines, expected none in this version; do set it to []"
         )
-    if spec.monitor.layers:
-        findings.fault(
-            "/monitor/layers", "not_available", "received true, expected false in this version; do set it to false"
-        )
     if spec.task in ("classification", "reconstruction") and spec.data.preprocess.target_scale != "none":
         findings.fault(
             "/data/preprocess/target_scale",

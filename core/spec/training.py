@@ -65,7 +65,16 @@ class CheckpointsSpec(SpecModel):
 class MonitorSpec(SpecModel):
     """What is recorded beside the metrics of each epoch."""
 
-    layers: Bool = Field(False, description="gradient and activation statistics of each layer")
+    layers: Bool = Field(
+        False,
+        description="gradient, weight, update and activation statistics of each layer, as layer.<index>.<stat> in the "
+        "history",
+    )
+    layers_every_steps: Count | None = Field(
+        None,
+        description="steps between two looks at the layers, the first step always being one; null: every_steps, or "
+        "without it so many that looking costs under 5 % of the time",
+    )
     every_steps: Count | None = Field(
         None, description="steps between two rows of metrics within an epoch; null: one row an epoch"
     )

@@ -1,0 +1,50 @@
+"""How many values of an activation are at its ends, and how many of its units give nothing, by kind of activation.
+
+A value is saturated where the derivative is under a tenth of its greatest. With s the output:
+sigmoid' = s(1 - s) <= 1/4, so s < 0.0257 or s > 0.9743; tanh' = 1 - s^2, so |s| > 0.9487; softsign' = (1 - |s|)^2, so
+|s| > 0.6838; hard_tanh' is 1 or 0, so s is one of its two limits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_SIGMOID_FROM_HALF = 0.5 * math.sqrt(0.9)
+_TANH = math.sqrt(0.9)
+_SOFTSIGN = 1 - math.sqrt(0.1)
+
+SATURATED: dict[type[nn.Module], Callable[[Any, Tensor], Tensor]] = {
+    nn.Sigmoid: lambda _module, s: (s - 0.5).abs() > _SIGMOID_FROM_HALF,
+    nn.Tanh: lambda _module, s: s.abs() > _TANH,
+    nn.Softsign: lambda _module, s: s.abs() > _SOFTSIGN,
+    nn.Hardtanh: lambda module, s: (s <= module.min_val) | (s >= module.max_val),
+}
+"""By type of module: (module, output) -> where it is saturated."""
+
+CAN_DIE = (nn.ReLU, nn.ReLU6)
+"""Types that give exactly zero, and pass no gradient, below zero."""
+
+
+def saturated_fraction(module: nn.Module, output: Tensor) -> Tensor:
+    """() the fraction of all values that are saturated."""
+    return SATURATED[type(module)](module, output).to(output.dtype).mean()
+
+
+def dead_fraction(output: Tensor) -> Tensor:
+    """() the fraction of units that are zero for every sample (N, ...) and at every place of it.
+
+    Units are the columns of (N, F) and the channels of (N, C, H, W). Of three axes it cannot be seen which one counts
+    time, so it is the one along which more are dead: within the other all are hardly ever zero together.
+    """
+    if output.ndim == 3:
+        return torch.maximum(_dead(output, (0, 1)), _dead(output, (0, 2)))
+    return _dead(output, (0, *range(2, output.ndim)))
+
+
+def _dead(output: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return (output.amax(axes) <= 0).to(output.dtype).mean()

@@ -1,0 +1,236 @@
+"""What happens within the layers at single steps of a run: gradients, weights, updates and activations of each.
+
+Between those steps nothing is hooked and nothing computed, and looking moves no bit of the training: it reads what the
+step computes anyway. Gradients are those of the batch's loss, before penalties and clipping.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice, pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from core.engine.activity import CAN_DIE, SATURATED, dead_fraction, saturated_fraction
+from core.engine.flat import FlatParameters
+from core.engine.learner import Learner
+from core.engine.optimizers import Evaluate, Optimizer
+from core.spec.sampling import Sampling
+
+STATS = (
+    "gradient_norm",
+    "weight_norm",
+    "update_ratio",
+    "activation_mean",
+    "activation_std",
+    "saturated",
+    "dead",
+    "gradient_scale",
+)
+_DIGITS = 6
+
+
+@dataclass(slots=True)
+class Look:
+    """One step seen from within: `layers[i]` has what there is of `STATS` for the layer with index i; weights, updates
+    and the values of activations only where the step stands in the history.
+
+    `signals[i]` is the length of the gradient with respect to the layer's outputs.
+    """
+
+    step: int
+    loss: float
+    layers: list[dict[str, float]]
+    signals: list[float | None] = field(default_factory=list)
+
+    def row(self) -> dict[str, float]:
+        """The values as they stand in the history."""
+        return {
+            f"layer.{index}.{stat}": float(f"{layer[stat]:.{_DIGITS}g}")
+            for index, layer in enumerate(self.layers)
+            for stat in STATS
+            if stat in layer
+        }
+
+
+class Microscope:
+    """Does every step of a run, and looks at those that `rows` (the history) or `probes` (the diagnosis) ask for."""
+
+    def __init__(self, learner: Learner, network: nn.Sequential, *, rows: Sampling | None, probes: Sampling) -> None:
+        self._learner, self._network, self._flat = learner, network, learner.flat
+        self._rows, self._probes = rows, probes
+        self._places = _places_by_layer(self._flat, len(network))
+        self._sizes = [math.prod(place.shape) for place in self._flat.places]
+        # every number of a look, and where it belongs: read from the device all at once
+        self._seen: dict[tuple[int, str], list[Tensor]] = {}
+        self._counts: dict[int, int] = {}
+        self._for_history = False
+        # memory of their own, as fresh pages cost more than the arithmetic
+        self._before = torch.empty_like(self._flat.values)
+        self._gradients: Sequence[Tensor] = ()
+        self._loss: Tensor | None = None
+        self._held: dict[str, float] = {}
+        self.look: Look | None = None
+        """The step just done, where it was looked at; whoever reads it puts None in its place."""
+        self.next_step = 1
+
+    def begin(self, steps_done: int) -> None:
+        """Goes on behind so many steps."""
+        due = [each.next_from(steps_done + 1) for each in (self._rows, self._probes) if each is not None]
+        self.next_step = min(due)
+
+    def is_for_history(self, step: int) -> bool:
+        return self._rows is not None and self._rows.next_from(step) == step
+
+    def is_for_diagnosis(self, step: int) -> bool:
+        return self._probes.next_from(step) == step
+
+    def hold(self, row: dict[str, float]) -> None:
+        """Keeps a row's values for the row that is due at the same step."""
+        self._held = row
+
+    def take_held(self) -> dict[str, float]:
+        held, self._held = self._held, {}
+        return held
+
+    def step(self, optimizer: Optimizer, evaluate: Evaluate, lr: float, k: int) -> Tensor:
+        """Does the optimizer's step k and returns the outputs; `look` has what was seen, if it was looked at."""
+        if k != self.next_step:
+            return optimizer.step(evaluate, lr, k)
+        self._for_history = self.is_for_history(k)
+        if self._for_history:
+            self._before.copy_(self._flat.values)
+        hooks = self._hook()
+        self._learner.after_backward = self._see_gradients
+        try:
+            outputs = optimizer.step(evaluate, lr, k)
+        finally:
+            self._learner.after_backward = None
+            for hook in hooks:
+                hook.remove()
+        self.look = self._read(k, 1 / len(outputs) if self._learner.loss.reduction == "sum" else 1.0)
+        self.begin(k)
+        return outputs
+
+    def dead_units(self, x: Tensor) -> dict[int, float]:
+        """By layer the fraction of units that are zero for all samples `x` (N, *shape), as predictions see them."""
+        found: dict[int, float] = {}
+
+        def see(index: int, _module: nn.Module, _inputs: object, output: Tensor) -> None:
+            found[index] = max(found.get(index, 0.0), float(dead_fraction(output)))
+
+        watched = [(i, m) for i, layer in enumerate(self._network) for m in layer.modules() if isinstance(m, CAN_DIE)]
+        hooks = [module.register_forward_hook(partial(see, index)) for index, module in watched]
+        training = self._network.training
+        try:
+            self._network.eval()
+            with torch.inference_mode():
+                self._network(x)
+        finally:
+            self._network.train(training)
+            for hook in hooks:
+                hook.remove()
+        return found
+
+    def _hook(self) -> list[RemovableHandle]:
+        # an optimizer may evaluate more than once a step: the last time counts
+        hooks = [self._network.register_forward_pre_hook(self._forget)]
+        for index, layer in enumerate(self._network):
+            watched = [each for each in layer.modules() if isinstance(each, CAN_DIE) or type(each) in SATURATED]
+            hooks += [each.register_forward_hook(partial(self._see_activation, index)) for each in watched]
+            hooks.append(layer.register_forward_hook(partial(self._see_output, index)))
+        return hooks
+
+    def _forget(self, _module: nn.Module, _inputs: object) -> None:
+        self._seen.clear()
+
+    def _see_activation(self, index: int, module: nn.Module, _inputs: object, output: Tensor) -> None:
+        with torch.no_grad():
+            if isinstance(module, CAN_DIE):
+                self._seen.setdefault((index, "dead"), []).append(dead_fraction(output.detach()))
+            else:
+                self._seen.setdefault((index, "saturated"), []).append(saturated_fraction(module, output.detach()))
+
+    def _see_output(self, index: int, _module: nn.Module, _inputs: object, output: object) -> None:
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            return
+        if self._for_history:
+            # in float64 and without a copy: torch.std_mean takes ten times as long
+            values = output.detach()
+            self._seen[index, "activation_mean"] = [values.mean(dtype=torch.float64)]
+            self._seen[index, "length"] = [torch.linalg.vector_norm(values, dtype=torch.float64)]
+            self._counts[index] = values.numel()
+        if output.requires_grad:
+            output.register_hook(partial(self._see_signal, index))  # type: ignore[no-untyped-call]  # torch's own
+
+    def _see_signal(self, index: int, gradient: Tensor) -> None:
+        self._seen[index, "signal"] = [torch.linalg.vector_norm(gradient)]
+
+    def _see_gradients(self, loss: Tensor) -> None:
+        self._loss = loss.detach()
+        self._gradients = torch._foreach_norm(torch.split(self._flat.gradients, self._sizes))  # noqa: SLF001
+
+    def _read(self, step: int, of_a_row: float) -> Look:
+        """Everything that was seen, brought to the host at once."""
+        weights: Sequence[Tensor] = ()
+        updates: Sequence[Tensor] = ()
+        if self._for_history:
+            parts = torch.split(self._before, self._sizes)
+            weights = torch._foreach_norm(parts)  # noqa: SLF001
+            torch.sub(self._flat.values, self._before, out=self._before)
+            updates = torch._foreach_norm(parts)  # noqa: SLF001
+        assert self._loss is not None
+        seen = [tensor for tensors in self._seen.values() for tensor in tensors]
+        numbers = iter(_on_host([self._loss, *self._gradients, *weights, *updates, *seen]))
+        loss = next(numbers) * of_a_row
+        norms = [list(islice(numbers, len(norm))) for norm in (self._gradients, weights, updates)]
+        found: dict[tuple[int, str], float] = {}
+        for key, tensors in self._seen.items():
+            found[key] = sum(islice(numbers, len(tensors))) / len(tensors)
+        self._seen, self._gradients, self._loss = {}, (), None
+        layers = [self._of_layer(index, norms, found) for index in range(len(self._network))]
+        signals = [found.get((index, "signal")) for index in range(len(layers))]
+        for index, (before_it, behind_it) in enumerate(pairwise(signals), start=1):
+            # a layer without a signal before it is the first that learns; none behind it: nothing comes back
+            if before_it is not None and behind_it:
+                layers[index]["gradient_scale"] = before_it / behind_it
+        return Look(step, loss, layers, signals)
+
+    def _of_layer(self, index: int, norms: list[list[float]], found: dict[tuple[int, str], float]) -> dict[str, float]:
+        values = {stat: found[index, stat] for stat in STATS if (index, stat) in found}
+        if (index, "length") in found:
+            variance = found[index, "length"] ** 2 / self._counts[index] - values["activation_mean"] ** 2
+            # rounding may take it below 0; NaN stays NaN
+            values["activation_std"] = 0.0 if variance < 0 else math.sqrt(variance)
+        places = self._places[index]
+        if places:
+            gradient, weight, update = (math.hypot(*(part[place] for place in places if part)) for part in norms)
+            values["gradient_norm"] = gradient
+            if self._for_history:
+                values["weight_norm"] = weight
+            if weight:
+                values["update_ratio"] = update / weight
+        return values
+
+
+def _on_host(scalars: Sequence[Tensor]) -> list[float]:
+    """The numbers in their order, with one wait for each type among them."""
+    numbers = [0.0] * len(scalars)
+    for dtype in {scalar.dtype for scalar in scalars}:
+        places = [place for place, scalar in enumerate(scalars) if scalar.dtype == dtype]
+        for place, number in zip(places, torch.stack([scalars[place] for place in places]).tolist(), strict=True):
+            numbers[place] = number
+    return numbers
+
+
+def _places_by_layer(flat: FlatParameters, layers: int) -> list[list[int]]:
+    """For each layer which places of the flat buffer are its own."""
+    found: list[list[int]] = [[] for _ in range(layers)]
+    for number, place in enumerate(flat.places):
+        found[int(place.name.partition(".")[0])].append(number)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -82,7 +83,7 @@ class Preparation:
         derived = self.derive or {}
         needed = dict.fromkeys(feature.name for feature in self.features if feature.name not in derived)
         for text in derived.values():
-            needed |= dict.fromkeys(name for name in sorted(names_in(parse_expression(text))) if name not in derived)
+            needed |= dict.fromkeys(name for name in sorted(names_in(_parsed(text))) if name not in derived)
         return tuple(needed)
 
     @property
@@ -179,9 +180,13 @@ class Preparation:
 _ADAPTER = TypeAdapter(Preparation)
 
 
+# a polynomial has hundreds of formulas, which every prediction reads again
+_parsed = lru_cache(maxsize=4096)(parse_expression)
+
+
 def derived(text: str, cells: Mapping[str, Cells], rows: int) -> Floats:
     """(rows,) a derived column; what has no value although all that it reads has one comes out as infinity."""
-    expression = parse_expression(text)
+    expression = _parsed(text)
     value = evaluate(expression, cells, rows)
     known = np.ones(rows, dtype=bool)
     for name in names_in(expression):

@@ -14,7 +14,9 @@ from core.data.normalize import normalized_cells
 from core.data.preparation import Cells, Feature, Preparation, derived, scale_array
 from core.data.split import Rows, data_error
 from core.data.table import SPLIT_CODES, StoredColumn, StoredTable, read_arrays
-from core.spec.dataset import Category, DatasetSchema
+from core.spec.data import PreprocessSpec
+from core.spec.dataset import Category, Column, DatasetSchema
+from core.spec.features import polynomial_formulas
 from core.spec.job import JobSpec
 
 Array = NDArray[Any]
@@ -100,29 +102,38 @@ class TableSource(Source):
 
     def fit(self, spec: JobSpec, keep: Rows | None, train: Rows) -> tuple[Preparation, Array]:
         data = spec.data
-        names = tuple(dict.fromkeys((*(data.features or ()), *data.derive)))
-        raw = Preparation("table", (), tuple(Feature(name, "number") for name in names), dict(data.derive))
+        listed = tuple(dict.fromkeys((*(data.features or ()), *data.derive)))
+        formulas = {**data.derive, **polynomial_formulas(data, self._schema, listed)}
+        names = tuple(dict.fromkeys((*listed, *formulas)))
+        raw = Preparation("table", (), tuple(Feature(name, "number") for name in names), formulas)
         cells: dict[str, Cells] = {}
         for name in raw.columns:
             values = self._cells(name, "/data/features")
             cells[name] = values if keep is None else values[keep]
-        for name, text in data.derive.items():
+        for name, text in formulas.items():
             cells[name] = derived(text, cells, len(next(iter(cells.values()))))
             if (infinite := np.isinf(cells[name])).any():
                 row = int(infinite.argmax())
+                place = f"derive/{name.replace('~', '~0').replace('/', '~1')}" if name in data.derive else "polynomial"
                 raise data_error(
                     f"{name} = {text} is not finite in {int(infinite.sum())} row(s), first in row {row + 1}",
-                    f"/data/derive/{name.replace('~', '~0').replace('/', '~1')}",
+                    f"/data/{place}",
                 )
-        numbers = [name for name in names if self._is_number(name, spec)]
+        numbers = [name for name in names if name in formulas or self._is_number(name)]
         own = normalized_cells(cells, numbers, data.preprocess.normalize)
-        features = tuple(self._fit(name, own[name], train, spec) for name in names)
+        preprocess = data.preprocess
+        features = tuple(
+            fit_number(name, "number", own[name], train, preprocess)
+            if name in formulas
+            else self._fit(name, own[name], train, preprocess)
+            for name in names
+        )
         shape = data.input_shape or (sum(feature.width for feature in features),)
         preparation = Preparation(
             "table",
             shape,
             features,
-            dict(data.derive) or None,
+            formulas or None,
             precision=spec.training.precision,
             normalize=data.preprocess.normalize,
         )
@@ -140,18 +151,22 @@ class TableSource(Source):
             values[column.missing] = np.nan
         return values
 
-    def _is_number(self, name: str, spec: JobSpec) -> bool:
+    def _is_number(self, name: str) -> bool:
         column = self._schema.column(name)
-        return name in spec.data.derive or (column is not None and column.type in ("float", "integer"))
+        return column is not None and column.type in ("float", "integer")
 
-    def _fit(self, name: str, cells: Cells, train: Rows, spec: JobSpec) -> Feature:
-        column = self._schema.column(name)
-        if column is not None and name not in spec.data.derive and column.type == "string":
+    def _fit(self, name: str, cells: Cells, train: Rows, preprocess: PreprocessSpec) -> Feature:
+        column = self._column_info(name)
+        if column.type == "string":
             if column.categories is None:
                 raise data_error(f"column {name!r} has too many different texts to be a feature", "/data/features")
             return fit_category(name, cells, train, tuple(str(text) for text in column.categories))
-        is_boolean = column is not None and column.type == "boolean" and name not in spec.data.derive
-        return fit_number(name, "boolean" if is_boolean else "number", cells, train, spec.data.preprocess)
+        return fit_number(name, "boolean" if column.type == "boolean" else "number", cells, train, preprocess)
+
+    def _column_info(self, name: str) -> Column:
+        column = self._schema.column(name)
+        assert column is not None, "its cells were read"
+        return column
 
 
 class ArraySource(Source):

@@ -6,20 +6,17 @@ Arrays have one input `x`, (N, *shape).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from onnx import helper
 
 from core.data.preparation import ArrayScaling, Feature, Preparation
+from core.engine.onnx_derive import expression
 from core.engine.onnx_nodes import DOUBLE, FLOAT, ML, STRING, Nodes
 from core.engine.onnx_normalize import normalized
-from core.spec.expressions import Binary, Call, Expression, Name, Negate, Number, parse_expression
-
-_ARITHMETIC = {"+": "Add", "-": "Sub", "*": "Mul", "/": "Div", "**": "Pow"}
-_COMPARISONS = {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterOrEqual", "==": "Equal", "!=": "Equal"}
-_DIRECT = {"sqrt": "Sqrt", "abs": "Abs", "log": "Log", "exp": "Exp", "sin": "Sin", "cos": "Cos", "tanh": "Tanh"}
+from core.spec.expressions import parse_expression
 
 
 def prepare_nodes(preparation: Preparation, nodes: Nodes, x: str) -> tuple[Nodes, list[Any]]:
@@ -35,7 +32,7 @@ def prepare_nodes(preparation: Preparation, nodes: Nodes, x: str) -> tuple[Nodes
     ]
     values: dict[str, str] = {name: name for name in preparation.columns}
     for name, text in (preparation.derive or {}).items():
-        values[name] = _expression(nodes, parse_expression(text), values)
+        values[name] = expression(nodes, parse_expression(text), values)
     values |= _normalized_together(nodes, preparation, values)
     encoded = [_encoded(nodes, feature, values[feature.name]) for feature in preparation.features]
     flat = nodes.add("Concat", *encoded, axis=1)
@@ -79,89 +76,3 @@ def _scaled_array(nodes: Nodes, scaling: ArrayScaling, num_axes: int) -> str:
         value = nodes.where_missing([value], constant(scaling.fill), value)
     shifted = nodes.add("Sub", value, constant(scaling.shift))
     return nodes.cast(nodes.add("Div", shifted, constant(scaling.scale)), FLOAT)
-
-
-def _expression(nodes: Nodes, expression: Expression, values: Mapping[str, str]) -> str:
-    """(N, 1) double: a derived column as `core.data.derive` has it."""
-    match expression:
-        case Number(value=value):
-            return nodes.constant(value)
-        case Name(name=name):
-            return values[name]
-        case Negate(operand=operand):
-            return nodes.add("Neg", _expression(nodes, operand, values))
-        case Binary(operator=operator, left=left, right=right):
-            a, b = _expression(nodes, left, values), _expression(nodes, right, values)
-            if operator in _ARITHMETIC:
-                return nodes.add(_ARITHMETIC[operator], a, b)
-            holds = nodes.add(_COMPARISONS[operator], a, b)
-            if operator == "!=":
-                holds = nodes.add("Not", holds)
-            return nodes.where_missing([a, b], nodes.constant(np.nan), nodes.cast(holds, DOUBLE))
-        case Call(function=function, arguments=arguments):
-            return _call(nodes, function, [_expression(nodes, argument, values) for argument in arguments])
-
-
-def _call(nodes: Nodes, function: str, a: list[str]) -> str:
-    """A function; those that runtimes lack in double are put together from others."""
-    return nodes.add(_DIRECT[function], *a) if function in _DIRECT else _COMPOSED[function](nodes, *a)
-
-
-def _log1p(nodes: Nodes, a: str) -> str:
-    return nodes.add("Log", nodes.add("Add", a, nodes.constant(1.0)))
-
-
-def _tan(nodes: Nodes, a: str) -> str:
-    return nodes.add("Div", nodes.add("Sin", a), nodes.add("Cos", a))
-
-
-def _hyperbolic(op: str) -> Callable[[Nodes, str], str]:
-    def function(nodes: Nodes, a: str) -> str:
-        both = nodes.add(op, nodes.add("Exp", a), nodes.add("Exp", nodes.add("Neg", a)))
-        return nodes.add("Div", both, nodes.constant(2.0))
-
-    return function
-
-
-def _hypot(nodes: Nodes, a: str, b: str) -> str:
-    return nodes.add("Sqrt", nodes.add("Add", nodes.add("Mul", a, a), nodes.add("Mul", b, b)))
-
-
-def _extreme(op: str) -> Callable[..., str]:
-    def function(nodes: Nodes, *a: str) -> str:
-        return nodes.where_missing(a, nodes.constant(np.nan), nodes.add(op, *a))
-
-    return function
-
-
-def _where(nodes: Nodes, condition: str, a: str, b: str) -> str:
-    chosen = nodes.add("Where", nodes.add("Equal", condition, nodes.constant(0.0)), b, a)
-    return nodes.where_missing([condition], nodes.constant(np.nan), chosen)
-
-
-def _atan2(nodes: Nodes, y: str, x: str) -> str:
-    """2 atan(y/(r + x)), and pi where y is 0 and x below (r + x is then 0); runtimes have Atan in float32 alone."""
-    r = _hypot(nodes, x, y)
-    zero, pi = nodes.constant(0.0), nodes.constant(np.pi)
-    # of the two forms of the half angle the one that subtracts no equals
-    ahead = nodes.add("Div", y, nodes.add("Add", r, x))
-    behind = nodes.add("Div", nodes.add("Sub", r, x), y)
-    half = nodes.add("Where", nodes.add("Less", x, zero), behind, ahead)
-    angle = nodes.cast(nodes.add("Atan", nodes.cast(half, FLOAT)), DOUBLE)
-    angle = nodes.add("Mul", angle, nodes.constant(2.0))
-    on_axis = nodes.add("Where", nodes.add("Less", x, zero), pi, zero)
-    angle = nodes.add("Where", nodes.add("Equal", y, zero), on_axis, angle)
-    return nodes.where_missing([y, x], nodes.constant(np.nan), angle)
-
-
-_COMPOSED: dict[str, Callable[..., str]] = {
-    "log1p": _log1p,
-    "tan": _tan,
-    "sinh": _hyperbolic("Sub"),
-    "cosh": _hyperbolic("Add"),
-    "hypot": _hypot,
-    "min": _extreme("Min"),
-    "max": _extreme("Max"),
-    "where": _where,
-    "atan2": _atan2,
-}

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.spec.base import Bool, ColumnName, Count, Float, Fraction, Int, Seed, SpecModel
+from core.spec.polynomial import PolynomialSpec
 
 Targets = Annotated[tuple[ColumnName, ...], Field(min_length=1)]
 
@@ -95,6 +96,9 @@ class DataSpec(SpecModel):
     preprocess: PreprocessSpec = Field(default_factory=PreprocessSpec, description="how columns become numbers")
     derive: dict[ColumnName, Annotated[str, Field(min_length=1, max_length=1000)]] = Field(
         default_factory=dict, max_length=100, description="new features as expressions, such as r2: x1*x1 + x2*x2"
+    )
+    polynomial: PolynomialSpec | None = Field(
+        None, description="products of numeric features as features of their own; null: none"
     )
     parameters: dict[Annotated[str, Field(max_length=100)], Int | Float] = Field(
         default_factory=dict, max_length=20, description="rows, noise, seed of a built-in set that is made on demand"

@@ -19,21 +19,40 @@ FUNCTIONS: dict[str, tuple[int, int]] = {
     "sqrt": (1, 1),
     "abs": (1, 1),
     "log": (1, 1),
+    "log2": (1, 1),
+    "log10": (1, 1),
     "log1p": (1, 1),
     "exp": (1, 1),
+    "expm1": (1, 1),
     "sin": (1, 1),
     "cos": (1, 1),
     "tan": (1, 1),
-    "tanh": (1, 1),
+    "asin": (1, 1),
+    "acos": (1, 1),
+    "atan": (1, 1),
     "sinh": (1, 1),
     "cosh": (1, 1),
+    "tanh": (1, 1),
+    "asinh": (1, 1),
+    "acosh": (1, 1),
+    "atanh": (1, 1),
+    "floor": (1, 1),
+    "ceil": (1, 1),
+    "round": (1, 1),
+    "sign": (1, 1),
     "atan2": (2, 2),
     "hypot": (2, 2),
+    "mod": (2, 2),
     "min": (2, 8),
     "max": (2, 8),
+    "clip": (3, 3),
     "where": (3, 3),
 }
-"""Name: least and greatest number of arguments. `where(condition, a, b)` is a where the condition is not 0."""
+"""Name: least and greatest number of arguments.
+
+`where(condition, a, b)` is a where the condition is not 0. `mod(a, b)` has the sign of b, so that
+`mod(phi1 - phi2 + pi, 2*pi) - pi` is an angle's difference; `round` goes to the even neighbour.
+"""
 
 CONSTANTS: dict[str, float] = {"pi": math.pi}
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from core.spec.base import Shape
 from core.spec.data import DataSpec
@@ -11,15 +12,26 @@ from core.spec.dataset import Column, DatasetSchema
 from core.spec.expressions import ExpressionError, names_in, parse_expression
 from core.spec.findings import Findings, nearest, one_of, pointer, show
 from core.spec.limits import Limits
+from core.spec.polynomial import MAX_TERMS, count_terms, terms
 
+_NUMBERS = ("float", "integer", "boolean")
 _LISTED = 5  # columns named in one warning
 _FAR = 10.0  # means or deviations beyond it slow the training down when nothing scales them
 
 
+@dataclass(frozen=True, slots=True)
+class TableFeatures:
+    """`listed` are the columns and derived ones in order, `names` the polynomial ones too; `shape` of one sample."""
+
+    listed: tuple[str, ...]
+    names: tuple[str, ...]
+    shape: Shape | None
+
+
 def table_features(
     data: DataSpec, schema: DatasetSchema, reserved: Mapping[str, str], limits: Limits, findings: Findings
-) -> tuple[tuple[str, ...], Shape | None]:
-    """Names of the features in order, and the shape of one encoded sample (None when it cannot be told)."""
+) -> TableFeatures:
+    """What a run learns from; the shape is None when it cannot be told."""
     _check_derived(data, schema, reserved, findings)
     if data.features is None:
         columns = _all_features(schema, reserved, limits, findings)
@@ -29,7 +41,8 @@ def table_features(
     names = (*listed, *(name for name in data.derive if name not in listed))
     for column in columns:
         _advise(column, data, findings)
-    width = sum(encoded_width(column) for column in columns) + len(data.derive)
+    products = _polynomial(data, schema, names, findings)
+    width = sum(encoded_width(column) for column in columns) + len(data.derive) + len(products)
     if width == 0:
         findings.fault(
             "/data/features",
@@ -37,13 +50,54 @@ def table_features(
             "received no column to learn from, expected at least one beside target, weight and split; do name some",
             needs=("/data/dataset", "/data/target", "/data/features"),
         )
-        return names, data.input_shape
-    return names, _shape(data, width, findings)
+        return TableFeatures(names, names, data.input_shape)
+    return TableFeatures(names, (*names, *products), _shape(data, width, findings))
 
 
 def encoded_width(column: Column) -> int:
     """How many inputs a column becomes: one, or one for each value of a string column."""
     return len(column.categories or ()) if column.type == "string" else 1
+
+
+def polynomial_formulas(data: DataSpec, schema: DatasetSchema, names: Sequence[str]) -> dict[str, str]:
+    """The formulas of `data.polynomial` by name, over those of the features `names` that are numbers."""
+    if data.polynomial is None:
+        return {}
+    return terms(data.polynomial.columns or _numeric(data, schema, names), data.polynomial)
+
+
+def _numeric(data: DataSpec, schema: DatasetSchema, names: Sequence[str]) -> list[str]:
+    kinds = {column.name: column.type for column in schema.columns}
+    return [name for name in names if name in data.derive or kinds.get(name) in _NUMBERS]
+
+
+def _polynomial(data: DataSpec, schema: DatasetSchema, names: Sequence[str], findings: Findings) -> tuple[str, ...]:
+    """Names of the products; faults when one cannot be made, or when they are too many."""
+    asked = data.polynomial
+    if asked is None:
+        return ()
+    numeric = _numeric(data, schema, names)
+    columns = asked.columns or tuple(numeric)
+    where = "/data/polynomial"
+    for index, name in enumerate(asked.columns or ()):
+        if name not in numeric or name in columns[:index]:
+            expected = f"each once of the numeric features: {one_of(numeric)}"
+            detail = f"received {show(name)}, expected {expected}; do choose among them"
+            findings.fault(f"{where}/columns/{index}", "unknown_column", detail, needs=("/data/features",))
+    for name in columns:
+        if "`" in name:
+            detail = f"received {show(name)}, whose name has a backtick, expected names without; do leave it out"
+            findings.fault(where, "bad_name", detail)
+    count = count_terms(len(columns), asked)
+    if count > MAX_TERMS:
+        what = f"{count} products of {len(columns)} columns"
+        findings.exceeded(where, "too_many_terms", what, MAX_TERMS, do="lower the degree or name fewer columns")
+        return ()
+    products = tuple(terms(columns, asked))
+    if taken := [name for name in products if schema.column(name) is not None or name in data.derive]:
+        detail = f"received a product called {show(taken[0])}, which is a column already, expected a new name"
+        findings.fault(where, "taken", f"{detail}; do rename that column")
+    return products
 
 
 def _all_features(

@@ -43,9 +43,9 @@ def assign_roles(spec: JobSpec, schema: DatasetSchema, limits: Limits, findings:
     classes = (
         _classes(targets[0].categories, targets[0].name, findings) if task == "classification" and targets else None
     )
-    features, shape = table_features(data, schema, reserved, limits, findings)
-    resolved = data.model_copy(update={"features": features or None})
-    return Roles(resolved, task, classes, max(len(targets), 1), shape, features)
+    features = table_features(data, schema, reserved, limits, findings)
+    resolved = data.model_copy(update={"features": features.listed or None})
+    return Roles(resolved, task, classes, max(len(targets), 1), features.shape, features.names)
 
 
 def find_column(name: str, where: str, schema: DatasetSchema, findings: Findings) -> Column | None:
@@ -324,6 +324,7 @@ def _refuse_table_fields(data: DataSpec, findings: Findings) -> None:
         "/data/split/group": data.split.group,
         "/data/split/order_by": data.split.order_by,
         "/data/derive": data.derive,
+        "/data/polynomial": data.polynomial,
         "/data/input_shape": data.input_shape,
     }
     for where, value in named.items():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,11 +40,38 @@ def test_a_formula_gives_its_value(text: str, expected: list[float]) -> None:
     assert np.allclose(value, expected, equal_nan=True)
 
 
+# math has no name for these, or gives integers
+OWN: dict[str, Callable[[float], float]] = {"abs": abs, "sign": lambda x: math.copysign(x != 0, x), "round": round}
+# where the function has a value on a part of the line alone
+INSIDE: dict[str, Callable[[float], float]] = {"asin": math.tanh, "acos": math.tanh, "atanh": math.tanh}
+INSIDE["acosh"] = math.cosh
+
+
 @pytest.mark.parametrize("name", [name for name, count in FUNCTIONS.items() if count == (1, 1)])
 def test_functions_of_one_number_are_the_usual_ones(name: str) -> None:
-    reference = abs if name == "abs" else getattr(math, name)
-    value = evaluate(parse_expression(f"{name}(x)"), COLUMNS, 3)
-    assert np.allclose(value, [reference(x) for x in COLUMNS["x"]])
+    reference = OWN.get(name) or getattr(math, name)
+    x = [INSIDE.get(name, float)(value) for value in COLUMNS["x"]]
+    value = evaluate(parse_expression(f"{name}(x)"), {"x": np.array(x)}, 3)
+    assert np.allclose(value, [reference(value) for value in x])
+
+
+def test_what_physicists_miss_elsewhere() -> None:
+    """Pseudorapidity, an angle's difference, an invariant mass, a clipped value."""
+    draw = np.random.default_rng(0)
+    pt, px, pz = (np.abs(draw.normal(size=100)) + 0.1 for _ in range(3))
+    phi1, phi2 = draw.uniform(-math.pi, math.pi, (2, 100))
+    columns = {"pt": pt, "pz": pz, "phi1": phi1, "phi2": phi2, "px": px}
+
+    def value(text: str) -> Any:
+        return evaluate(parse_expression(text), columns, 100)
+
+    assert np.allclose(value("asinh(pz / pt)"), -np.log(np.tan(np.arctan2(pt, pz) / 2)))
+    difference = value("mod(phi1 - phi2 + pi, 2 * pi) - pi")
+    assert np.abs(difference).max() <= math.pi
+    assert np.allclose(np.exp(1j * difference), np.exp(1j * (phi1 - phi2)))
+    mass = value("sqrt(2 * pt * px * (cosh(phi1) - cos(phi2 - phi1)))")
+    assert np.allclose(mass, np.sqrt(2 * pt * px * (np.cosh(phi1) - np.cos(phi2 - phi1))))
+    assert np.allclose(value("clip(phi1, -1, 1)"), np.clip(phi1, -1, 1))
 
 
 def test_every_function_of_the_language_is_there() -> None:

@@ -15,8 +15,8 @@ from onnx import TensorProto, helper
 
 from core.data.derive import evaluate
 from core.engine.export import export
+from core.engine.onnx_derive import expression as expression_nodes
 from core.engine.onnx_nodes import Nodes
-from core.engine.onnx_prepare import _expression
 from core.engine.trained import load_trained
 from core.events import Checkpoint
 from core.spec.expressions import FUNCTIONS, parse_expression
@@ -53,6 +53,20 @@ def test_a_table_goes_in_raw_and_comes_out_as_labels(bench: Bench, tmp_path: Pat
     meta = json.loads(run.get_modelmeta().custom_metadata_map["netmill"])
     assert meta["spec"]["network"]["layers"][0]["type"] == "linear"
     assert meta["preparation"]["features"]
+
+
+def test_products_of_columns_are_the_same_in_onnx(bench: Bench, tmp_path: Path) -> None:
+    body = {
+        "data": {"dataset": "wine", "polynomial": {"degree": 2}},
+        "network": {"family": "linear"},
+        "training": {"epochs": 2},
+    }
+    content, _ = files(last(bench.events(body), Checkpoint))
+    export(content, "onnx", tmp_path / "model.onnx")
+    run, model, rows = session(tmp_path / "model.onnx"), load_trained(content), bench.sets["wine"].preview
+    assert len(run.get_inputs()) == 13
+    shares = run.run(["probabilities"], columns(rows, run.get_inputs()))[0]
+    np.testing.assert_allclose(shares, model.predict(rows=rows, output="probability")["data"], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -112,9 +126,18 @@ def test_safetensors_are_the_content_and_torch_export_runs(bench: Bench, tmp_pat
 
 
 ARGUMENTS = {1: "(a)", 2: "(a, b)", 3: "(a > 0, b, a)"}
-TEXTS = [f"{name}{ARGUMENTS[least]}" for name, (least, _) in FUNCTIONS.items()]
+OWN_ARGUMENTS = {"clip": "(a, -1, b)"}
+TEXTS = [f"{name}{OWN_ARGUMENTS.get(name, ARGUMENTS[least])}" for name, (least, _) in FUNCTIONS.items()]
 TEXTS += [f"a {op} b" for op in ("+", "-", "*", "/", "<", "<=", ">", ">=", "==", "!=")]
 TEXTS += ["-a ** 2 + pi", "max(a, b, 1)", "atan2(-1 - abs(a), b)", "atan2(0 * abs(a), b)"]
+TEXTS += [
+    "mod(a * 5 + pi, 2 * pi) - pi",
+    "asin(tanh(a))",
+    "acos(tanh(b))",
+    "acosh(1 + a * a)",
+    "atanh(a / 9)",
+    "mod(a, -b)",
+]
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -124,7 +147,7 @@ def test_derived_columns_are_the_same_in_onnx(text: str, random: np.random.Gener
     b[2:5] = np.nan, 0.0, a[4]
     expression = parse_expression(text)
     nodes = Nodes("t")
-    nodes.rename(_expression(nodes, expression, {"a": "a", "b": "b"}), "out")
+    nodes.rename(expression_nodes(nodes, expression, {"a": "a", "b": "b"}), "out")
     double = TensorProto.DOUBLE
     value = helper.make_tensor_value_info
     graph = helper.make_graph(

@@ -42,6 +42,8 @@ class Metrics:
     non_finite: tuple[str, ...] = ()
     # Unix time, by the runner's clock
     time: float = 0.0
+    # 0 to k - 1 in a run of k folds; its epochs count from 1 in each, its steps go on
+    fold: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,18 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """A live change is in force from the optimizer step with index `step` on; told before anything that it moves."""
+
+    number: int
+    step: int
+    # epochs completed by then
+    epoch: int
+    # the new values as they were taken: epochs that are over already cannot be taken back
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     message: str
 
@@ -88,6 +102,8 @@ class Finished:
     non_finite: tuple[str, ...] = ()
     early_stopped: bool = False
     baselines: dict[str, Any] = field(default_factory=dict)
+    # of a run in folds, whose `metrics` are means: count, best, and for each metric mean, std and values
+    folds: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +126,7 @@ class Failed:
     epoch: int | None = None
 
 
-Event = Started | Progress | Metrics | Checkpoint | Warned | Log | Finished | Stopped | Failed
+Event = Started | Progress | Metrics | Checkpoint | Warned | Changed | Log | Finished | Stopped | Failed
 
 _KINDS: dict[str, type[Any]] = {
     "started": Started,
@@ -118,6 +134,7 @@ _KINDS: dict[str, type[Any]] = {
     "metrics": Metrics,
     "checkpoint": Checkpoint,
     "warning": Warned,
+    "change": Changed,
     "log": Log,
     "finished": Finished,
     "stopped": Stopped,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.fit import centre_and_width
+from core.data.folds import fold_split, group_folds, random_folds, stratified_folds, time_folds
 from core.data.preparation import Preparation
 from core.data.source import ArraySource, Source, TableSource
 from core.data.split import (
@@ -23,6 +24,7 @@ from core.data.split import (
     time_split,
 )
 from core.events import Warned
+from core.spec.data import SplitSpec
 from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec
 
@@ -52,14 +54,17 @@ class Prepared:
     """(targets,) deviations of a regression's targets in the training rows, in their own unit: scaled metrics' unit."""
 
 
-def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path) -> Prepared:
-    """The arrays of a resolved spec's data set; TrainingFailed(`data_error`) names the field that cannot be met."""
-    source: Source = TableSource(data_path, schema) if schema.kind == "table" else ArraySource(data_path, schema)
+def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0) -> Prepared:
+    """The arrays of a resolved spec's data set; TrainingFailed(`data_error`) names the field that cannot be met.
+
+    `fold` says which one validates, 0 to `split.folds` - 1, where the spec asks for folds.
+    """
+    source = _source(schema, data_path)
     warnings: list[Warned] = []
     y, keep = _target(spec, source, warnings)
     rows = len(keep) if keep is not None else schema.rows
     weight = _weight(spec, source, keep)
-    split = _split(spec, source, keep, rows, y if spec.task == "classification" else None)
+    split = _split(spec, source, keep, rows, y if spec.task == "classification" else None)[fold]
     preparation, x = source.fit(spec, keep, split.train)
     if not _all_finite(x):
         raise data_error(
@@ -81,6 +86,19 @@ def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path) -> Prepared:
     dropped = schema.rows - rows
     parts = (split.train, split.validation, split.test)
     return Prepared(x, y, weight, *parts, preparation, dropped, tuple(warnings), width)
+
+
+def fold_sizes(spec: JobSpec, schema: DatasetSchema, data_path: Path) -> tuple[int, ...]:
+    """How many rows train in each fold; no feature is read. TrainingFailed(`data_error`) as `prepare` raises it."""
+    source = _source(schema, data_path)
+    y, keep = _target(spec, source, [])
+    rows = len(keep) if keep is not None else schema.rows
+    splits = _split(spec, source, keep, rows, y if spec.task == "classification" else None)
+    return tuple(len(split.train) for split in splits)
+
+
+def _source(schema: DatasetSchema, data_path: Path) -> Source:
+    return TableSource(data_path, schema) if schema.kind == "table" else ArraySource(data_path, schema)
 
 
 def _target(spec: JobSpec, source: Source, warnings: list[Warned]) -> tuple[Array | None, Rows | None]:
@@ -149,20 +167,46 @@ def _noise(weight: Array) -> float:
     return float(np.abs(weight).sum() / weight.sum())
 
 
-def _split(spec: JobSpec, source: Source, keep: Rows | None, rows: int, classes: Array | None) -> Split:
+def _split(spec: JobSpec, source: Source, keep: Rows | None, rows: int, classes: Array | None) -> list[Split]:
+    """The one split of the rows, or that of each fold: the test rows are the same in all and are drawn first."""
     split = spec.data.split
+    # of folds each validates in its turn, so that no further rows do
+    validation = 0.0 if split.folds else split.validation
     stratify = classes if split.stratify else None
+    keys: Array | None = None
     if split.column is not None:
-        return column_split(_kept(source.parts(split.column), keep), split.validation, split.seed, stratify)
+        parts = _kept(source.parts(split.column), keep)
+        whole = column_split(parts, validation, split.seed, stratify)
+    elif split.group is not None:
+        keys = _kept(source.keys(split.group, "/data/split/group"), keep)
+        whole = group_split(keys, validation, split.test, split.seed)
+    elif split.order_by is not None:
+        keys = _kept(source.keys(split.order_by, "/data/split/order_by"), keep)
+        whole = time_split(keys, validation, split.test)
+    elif stratify is not None:
+        whole = stratified_split(stratify, validation, split.test, split.seed)
+    else:
+        whole = random_split(rows, validation, split.test, split.seed)
+    return _folds(split, whole, keys, stratify) if split.folds else [whole]
+
+
+def _folds(split: SplitSpec, whole: Split, keys: Array | None, classes: Array | None) -> list[Split]:
+    """All rows but those of the test, dealt out to the folds; `keys` are groups or times."""
+    assert split.folds is not None
+    # a column's validation rows are no more than others where each row validates once
+    rows = np.sort(np.concatenate((whole.train, whole.validation)))
     if split.group is not None:
-        groups = _kept(source.keys(split.group, "/data/split/group"), keep)
-        return group_split(groups, split.validation, split.test, split.seed)
-    if split.order_by is not None:
-        times = _kept(source.keys(split.order_by, "/data/split/order_by"), keep)
-        return time_split(times, split.validation, split.test)
-    if stratify is not None:
-        return stratified_split(stratify, split.validation, split.test, split.seed)
-    return random_split(rows, split.validation, split.test, split.seed)
+        assert keys is not None
+        dealt = group_folds(keys[rows], split.folds, split.seed)
+    elif split.order_by is not None:
+        assert keys is not None
+        dealt = time_folds(keys[rows], split.folds)
+    elif classes is not None:
+        dealt = stratified_folds(classes[rows], split.folds, split.seed)
+    else:
+        dealt = random_folds(len(rows), split.folds, split.seed)
+    in_time = split.order_by is not None
+    return [fold_split(rows, dealt, fold, whole.test, in_time=in_time) for fold in range(split.folds)]
 
 
 def _unseen_classes(y: Array, train: Rows, preparation: Preparation) -> list[Warned]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from core.changes import Change
 from core.data.preparation import Preparation
-from core.data.prepare import prepare
-from core.engine.checkpoint import Snapshot, network_tensors, part, prefixed, read_tensors
-from core.engine.environment import describe, differences, useful_threads
+from core.data.prepare import fold_sizes, prepare
+from core.engine.checkpoint import Snapshot, network_tensors, prefixed
+from core.engine.environment import describe, useful_threads
 from core.engine.evaluate import Evaluator
 from core.engine.flat import FlatParameters
+from core.engine.folds import Place
 from core.engine.learner import Learner
 from core.engine.losses import Loss, build_loss
 from core.engine.network import PRECISIONS, all_layers, build_network, output_shape
@@ -25,17 +27,18 @@ from core.engine.pace import Best, Pace, Patience, watches_upwards
 from core.engine.rows import Batching, Rows, plan_batches, split_rows
 from core.engine.seeds import derived_seed, epoch_order
 from core.engine.tally import Tally
+from core.engine.timeline import changed_spec
 from core.engine.watch import Watch
 from core.events import Warned
 from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec
 from core.spec.metrics import always_reported, improves_upwards
-from core.spec.schedules import DEPENDS_ON_TOTAL
+from core.spec.training import EarlyStoppingSpec
 
 
 @dataclass(slots=True)
 class Assembly:
-    """A run ready to go; `step` counts the optimizer's steps and is the whole of its position."""
+    """A training ready to go; `step` counts the optimizer's steps and is the whole of its position in it."""
 
     spec: JobSpec
     device: torch.device
@@ -56,7 +59,10 @@ class Assembly:
     content_meta: dict[str, Any]
     environment: dict[str, Any]
     warnings: tuple[Warned, ...]
+    place: Place
     step: int = 0
+    changes: int = 0
+    """Number of the last live change that is in force."""
     elapsed_before_s: float = 0.0
     tracks_best: bool = field(default=True)
     told_negative_loss: bool = False
@@ -73,6 +79,15 @@ class Assembly:
     @property
     def total_steps(self) -> int:
         return self.spec.training.epochs * self.batching.steps_per_epoch
+
+    @property
+    def run_step(self) -> int:
+        """The step as the run counts it, over all folds."""
+        return self.place.first_step + self.step
+
+    @property
+    def run_steps(self) -> int:
+        return self.place.steps or self.total_steps
 
     @property
     def is_over(self) -> bool:
@@ -112,6 +127,34 @@ class Assembly:
                 self.step,
             )
 
+    def take_best(self) -> None:
+        """Puts the best state so far, if one is kept, into the network."""
+        if self.best.tensors:
+            self.network.load_state_dict(self.best.tensors)
+
+    def make(self, change: Change) -> Change:
+        """Puts a live change in force for the steps from here on, and returns it as it was made.
+
+        The epoch under way is always finished. Patience counts anew; another monitored value judges the best from the
+        next epoch on, and until then the best so far stays. The schedule goes on as if peak and length were these from
+        the beginning.
+        """
+        fields = dict(change.fields)
+        if "epochs" in fields:
+            fields["epochs"] = max(fields["epochs"], self.epoch + 1)
+        made = replace(change, fields=fields, step=self.step)
+        self.spec = changed_spec(self.spec, made)
+        self.changes = made.number
+        self.pace.peak_lr, self.pace.total_steps = self.spec.optimizer.lr, self.total_steps
+        if "early_stopping" in fields:
+            stopping = self.spec.training.early_stopping
+            self.patience = Patience(stopping)
+            self.best.judge_by(*_judged_by(stopping, has_validation=self.validation is not None))
+            self.tracks_best = self.spec.checkpoints.keep_best or stopping is not None
+        self.watch.diagnosis.goes_by(self.spec)
+        self.content_meta["spec"] = _told_spec(self.spec)
+        return made
+
     def snapshot(self, *, is_best: bool = False, value: float | None = None, elapsed_s: float = 0.0) -> Snapshot:
         """The whole state of the run at this step, live."""
         state = prefixed(self.optimizer.tensors(), "optimizer") | prefixed(self.tally.tensors(), "tally")
@@ -131,6 +174,10 @@ class Assembly:
             "tally": self.tally.numbers(),
             "watch": self.watch.numbers(),
         }
+        if self.changes:
+            meta["changes"] = self.changes
+        if self.place.fold is not None:
+            meta |= {"fold": self.place.fold, "results": [asdict(result) for result in self.place.earlier]}
         if self.spec.training.time_limit_s is not None:
             # the one thing in a state that a clock decides, and only where it is asked for
             meta["elapsed_s"] = elapsed_s
@@ -138,22 +185,36 @@ class Assembly:
             meta["told_negative_loss"] = True
         return Snapshot(
             epoch=self.epoch,
-            step=self.step,
+            step=self.run_step,
             content=network_tensors(self.network),
-            content_meta={**self.content_meta, "epoch": self.epoch, "step": self.step},
+            content_meta={**self.content_meta, "epoch": self.epoch, "step": self.run_step},
             state=state,
             state_meta=meta,
-            is_best=is_best,
+            is_best=is_best and self.place.leads(value, upwards=self.best.upwards),
             monitor=self.best.monitor,
             monitor_value=value if value is not None and math.isfinite(value) else None,
             end_of_epoch=self.step_in_epoch == 0,
         )
 
 
-def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torch.device, threads: int) -> Assembly:
-    """The run at its first step: data prepared, first values drawn, random streams seeded, `threads` at most set."""
+_WHOLE = Place()
+
+
+def assemble(
+    spec: JobSpec,
+    schema: DatasetSchema,
+    data_path: Path,
+    device: torch.device,
+    threads: int,
+    *,
+    place: Place = _WHOLE,
+) -> Assembly:
+    """A training at its first step: data prepared, first values drawn, random streams seeded, `threads` at most set.
+
+    Every fold begins with the same first values and random streams: folds differ by their rows alone.
+    """
     training = spec.training
-    prepared = prepare(spec, schema, data_path)
+    prepared = prepare(spec, schema, data_path, place.fold or 0)
     shape = tuple(prepared.x.shape[1:])
     network = build_network(spec.layered(), shape, seed=training.seed, precision=training.precision).to(device)
     flat = FlatParameters(network)
@@ -165,7 +226,6 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
     batch_size = len(train) if training.batch_size == "full" else min(training.batch_size, len(train))
     batching = _batching(spec, len(train), batch_size, math.prod(shape) + math.prod(outputs))
     stopping = training.early_stopping
-    monitor = stopping.monitor if stopping else ("validation.loss" if validation else "train.loss")
     torch.manual_seed(derived_seed(training.seed, "noise"))
     threads = useful_threads(threads, flat.num_matrix_values, batch_size)
     torch.set_num_threads(threads)
@@ -192,15 +252,34 @@ def assemble(spec: JobSpec, schema: DatasetSchema, data_path: Path, device: torc
         pace=Pace(
             spec.schedule, spec.optimizer.lr, training.epochs * batching.steps_per_epoch, batching.steps_per_epoch
         ),
-        best=Best(monitor, watches_upwards(stopping) if stopping else improves_upwards(monitor)),
+        best=Best(*_judged_by(stopping, has_validation=validation is not None)),
         patience=Patience(stopping),
         tally=Tally(loss, is_classification=spec.task == "classification"),
         watch=Watch(spec, learner, network, (train, validation), batch_size=batch_size),
-        content_meta=_content_meta(spec, shape, prepared.preparation),
+        content_meta=_content_meta(spec, shape, prepared.preparation, place.fold),
         environment=describe(device, threads),
         warnings=prepared.warnings,
+        place=place,
         tracks_best=spec.checkpoints.keep_best or stopping is not None,
     )
+
+
+def planned_steps(spec: JobSpec, schema: DatasetSchema, data_path: Path) -> tuple[int, ...]:
+    """The steps of each fold when none ends early; empty for a run without folds."""
+    if spec.data.split.folds is None:
+        return ()
+    wanted = spec.training.batch_size
+    rows = fold_sizes(spec, schema, data_path)
+    batchings = [_batching(spec, n, n if wanted == "full" else min(wanted, n), 1) for n in rows]
+    return tuple(spec.training.epochs * batching.steps_per_epoch for batching in batchings)
+
+
+def _judged_by(stopping: EarlyStoppingSpec | None, *, has_validation: bool) -> tuple[str, bool]:
+    """(the value that the best state is judged by, whether more of it is better)."""
+    if stopping is not None:
+        return stopping.monitor, watches_upwards(stopping)
+    monitor = "validation.loss" if has_validation else "train.loss"
+    return monitor, improves_upwards(monitor)
 
 
 def _batching(spec: JobSpec, num_rows: int, batch_size: int, values_per_row: int) -> Batching:
@@ -214,48 +293,20 @@ def _learner(spec: JobSpec, network: nn.Module, flat: FlatParameters, loss: Loss
     return Learner(network, flat, loss, spec.regularization, **clip)
 
 
-def _content_meta(spec: JobSpec, shape: tuple[int, ...], preparation: Preparation) -> dict[str, Any]:
-    """What leaves with the weights. Name and tags stay: the same training gives the same bytes under any name."""
-    return {
-        "spec": spec.model_dump(mode="json", exclude={"name", "tags"}),
+def _content_meta(spec: JobSpec, shape: tuple[int, ...], preparation: Preparation, fold: int | None) -> dict[str, Any]:
+    """What leaves with the weights."""
+    meta = {
+        "spec": _told_spec(spec),
         "input_shape": list(shape),
         "classes": list(preparation.classes or ()) or None,
         "preparation": preparation.to_json(),
     }
+    return meta if fold is None else {**meta, "fold": fold}
 
 
-def restore(run: Assembly, content: Path, state: Path) -> list[str]:
-    """Puts the run where its files left it; returns why what follows is not bit for bit, empty when it is."""
-    tensors, _ = read_tensors(content)
-    run.network.load_state_dict(tensors)
-    state_tensors, meta = read_tensors(state)
-    on_device = {name: tensor.to(run.device) for name, tensor in state_tensors.items() if not name.startswith("rng.")}
-    run.step = meta["step"]
-    run.elapsed_before_s = meta.get("elapsed_s", 0.0)
-    run.told_negative_loss = meta.get("told_negative_loss", False)
-    run.optimizer.load(part(on_device, "optimizer"), meta["optimizer"])
-    run.pace.load(meta["pace"])
-    run.patience.load(meta["patience"])
-    run.tally.load(part(on_device, "tally"), meta["tally"])
-    run.watch.load(meta.get("watch"), run.step)
-    best = part(on_device, "best")
-    if meta["best"]["step"] == run.step:
-        best = {name: tensor.clone() for name, tensor in network_tensors(run.network).items()}
-    run.best.load(meta["best"], best)
-    torch.set_rng_state(state_tensors["rng.cpu"])
-    reasons = differences(meta["environment"], run.environment)
-    if run.device.type == "cuda" and "rng.cuda" in state_tensors:
-        torch.cuda.set_rng_state(state_tensors["rng.cuda"], run.device)
-    if run.spec.training.epochs > meta["epochs"]:
-        # whoever asks for more epochs gives them time as well
-        run.elapsed_before_s = 0.0
-        if run.patience.is_over:
-            run.patience.waited = 0
-            reasons.append("early stopping had ended the run and counts anew")
-        shortened = run.spec.schedule.warmup_steps >= meta["epochs"] * run.batching.steps_per_epoch
-        if run.spec.schedule.type in DEPENDS_ON_TOTAL or shortened:
-            reasons.append(f"the {run.spec.schedule.type} schedule spans {run.spec.training.epochs} epochs now")
-    return reasons
+def _told_spec(spec: JobSpec) -> dict[str, Any]:
+    """Without name and tags: the same training gives the same bytes under any name."""
+    return spec.model_dump(mode="json", exclude={"name", "tags"})
 
 
 def _metric_names(spec: JobSpec, num_classes: int) -> tuple[str, ...]:

@@ -76,6 +76,13 @@ def read_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
         return {name: file.get_tensor(name).clone() for name in file.keys()}, meta  # noqa: SIM118 - no dictionary
 
 
+def read_meta(path: Path) -> dict[str, Any]:
+    """Metadata of a file that `write_snapshot` wrote; no tensor is read."""
+    with safe_open(str(path), framework="pt") as file:
+        meta: dict[str, Any] = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+        return meta
+
+
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors under `prefix.`, without it."""
     return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(prefix + ".")}

@@ -49,6 +49,10 @@ class Diagnosis:
     def _reference(self) -> Reference:
         return self._constant()
 
+    def goes_by(self, spec: JobSpec) -> None:
+        """Judges by a spec that was changed while the run lives."""
+        self._spec = spec
+
     def look(self, look: Look, epoch: int) -> list[Warned]:
         """What a step seen from within gives reason to warn of."""
         if look.step == 1 and math.isfinite(look.loss):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from core.engine.checkpoint import Snapshot, write_snapshot
@@ -25,15 +26,19 @@ _FIRST_WITHIN_S = 2.0
 class Keeper:
     """Writes snapshots into `folder`, in the order of their steps."""
 
-    def __init__(self, folder: Path, spec: CheckpointsSpec, written_step: int | None = None) -> None:
+    def __init__(self, folder: Path, spec: CheckpointsSpec) -> None:
         self._folder = folder
         self._spec = spec
         self._held: Snapshot | None = None
         self._held_best: Snapshot | None = None
-        self._written_step = written_step
+        self._written_step: int | None = None
         self._last_write = time.monotonic()
         self._interval_s = _LEAST_INTERVAL_S
         self._within_s = _FIRST_WITHIN_S
+
+    def has_written(self, step: int) -> None:
+        """The state of this step is stored already: it was resumed from."""
+        self._written_step = step
 
     @property
     def seconds_since_write(self) -> float:
@@ -60,8 +65,8 @@ class Keeper:
         held, best = self._held, self._held_best
         self._held = self._held_best = None
         if held is not None and held.step == snapshot.step:
-            # the same state, and it knows whether it is the best
-            snapshot = held
+            # the same state a moment later: what the epoch's end told of it stays true
+            snapshot = replace(snapshot, is_best=held.is_best, monitor_value=held.monitor_value)
         if best is not None and best.step < snapshot.step and not snapshot.is_best:
             yield self._write(best)
         if snapshot.step != self._written_step:

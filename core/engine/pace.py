@@ -29,6 +29,11 @@ class Best:
             return False
         return self.value is None or (value > self.value if self.upwards else value < self.value)
 
+    def judge_by(self, monitor: str, upwards: bool) -> None:
+        """Judges by this from now on; the best so far stays until an epoch has a value of it."""
+        if (monitor, upwards) != (self.monitor, self.upwards):
+            self.monitor, self.upwards, self.value = monitor, upwards, None
+
     def numbers(self) -> dict[str, Any]:
         return {"value": self.value, "epoch": self.epoch, "step": self.step}
 

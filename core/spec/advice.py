@@ -91,12 +91,12 @@ def _advise_on_steps(spec: JobSpec, body: Body, sizes: Sizes, findings: Findings
             "/loss/reduction",
             "the gradient is summed over the batch, so the step grows with batch_size; lower optimizer.lr by as much",
         )
-    if spec.schedule.warmup_steps >= sizes.total_steps:
+    if spec.schedule.warmup_steps >= sizes.schedule_steps:
         findings.warn(
             "warmup_too_long",
             "/schedule/warmup_steps",
-            f"{spec.schedule.warmup_steps} warm-up steps in a run of {sizes.total_steps}: the peak is reached at its "
-            "end",
+            f"{spec.schedule.warmup_steps} warm-up steps in a run of {sizes.schedule_steps}: the peak is reached at "
+            "its end",
         )
     if isinstance(spec.schedule, MultiStepSchedule) and max(spec.schedule.milestones) >= spec.training.epochs:
         findings.warn(

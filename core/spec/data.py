@@ -26,6 +26,11 @@ class SplitSpec(SpecModel):
     column: ColumnName | None = Field(
         None, description="column that says train, validation or test for each row; it is no feature"
     )
+    folds: Annotated[Int, Field(ge=2, le=20)] | None = Field(
+        None,
+        description="k-fold cross-validation, 2 to 20: k networks, each validated on another k-th of the rows that are "
+        "not test (order_by: on the rows after those it trains on); `validation` then counts for nothing; null: none",
+    )
     seed: Seed = Field(0, description="seed of the random split, an integer from 0; default 0")
 
     @model_validator(mode="after")

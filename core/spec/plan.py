@@ -12,6 +12,7 @@ from core.spec.base import Shape
 from core.spec.data import DataSpec
 from core.spec.dataset import Category, DatasetSchema
 from core.spec.findings import Findings, PlanWarning, show
+from core.spec.folds import check_folds
 from core.spec.inits import Torch
 from core.spec.job import JobSpec
 from core.spec.limits import Limits
@@ -47,6 +48,7 @@ class Plan:
     steps_per_epoch: int
     total_steps: int
     split_sizes: dict[str, int]
+    fold_sizes: tuple[dict[str, int], ...]
     lr_preview: tuple[dict[str, float], ...]
     expanded_from: dict[str, Any] | None
     warnings: tuple[PlanWarning, ...]
@@ -69,6 +71,7 @@ class Plan:
             "steps_per_epoch": self.steps_per_epoch,
             "total_steps": self.total_steps,
             "split_sizes": dict(self.split_sizes),
+            "fold_sizes": [dict(sizes) for sizes in self.fold_sizes] or None,
             "lr_preview": [dict(point) for point in self.lr_preview],
             "warnings": [{"code": each.code, "pointer": each.pointer, "detail": each.detail} for each in self.warnings],
         }
@@ -107,6 +110,7 @@ def check_job(body: object, find_schema: FindSchema, limits: Limits) -> Plan:
         raise _invalid(findings)
     check_watched(spec, roles, metrics, validates(spec.data.split, schema), findings)
     sizes = measure(spec, network, schema, limits, findings)
+    check_folds(spec.data.split, roles, schema, schema.rows - sizes.split_sizes["test"], findings)
     complete = len(network.planned) == len(network.layers)
     if complete:
         advise(spec, roles, network, sizes, schema=schema, findings=findings)
@@ -192,6 +196,7 @@ def _plan(sent: JobSpec, spec: JobSpec, roles: Roles, body: Body, sizes: Sizes, 
         steps_per_epoch=sizes.steps_per_epoch,
         total_steps=sizes.total_steps,
         split_sizes=sizes.split_sizes,
+        fold_sizes=sizes.fold_sizes,
         lr_preview=_preview(resolved, sizes),
         expanded_from=family,
         warnings=findings.warnings,
@@ -200,7 +205,7 @@ def _plan(sent: JobSpec, spec: JobSpec, roles: Roles, body: Body, sizes: Sizes, 
 
 def _preview(spec: JobSpec, sizes: Sizes) -> tuple[dict[str, float], ...]:
     """The learning rate at about 50 steps, the first and the last among them."""
-    last = sizes.total_steps - 1
+    last = sizes.schedule_steps - 1
     steps = sorted({round(index * last / (_PREVIEW_POINTS - 1)) for index in range(_PREVIEW_POINTS)})
     peak = spec.optimizer.lr
     return tuple(
@@ -210,7 +215,7 @@ def _preview(spec: JobSpec, sizes: Sizes) -> tuple[dict[str, float], ...]:
             * lr_factor(
                 spec.schedule,
                 step,
-                total_steps=sizes.total_steps,
+                total_steps=sizes.schedule_steps,
                 steps_per_epoch=sizes.steps_per_epoch,
                 peak_lr=peak,
             ),

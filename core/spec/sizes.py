@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from core.spec.data import SplitSpec
 from core.spec.dataset import DatasetSchema
 from core.spec.findings import Findings
+from core.spec.folds import sizes_of_folds
 from core.spec.job import JobSpec
 from core.spec.limits import Limits
 from core.spec.optimizers import LBFGS, SGD, Adam, AdamW, Muon, Optimizer, RMSprop
@@ -21,18 +22,25 @@ _FIXED_S = 0.15  # from the queue to the first step
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Figures of one run; `split_sizes` are an estimate where groups decide."""
+    """Figures of one run; `split_sizes` are an estimate where groups decide.
+
+    Of a run in folds those of its largest, each fold's in `fold_sizes` (empty without folds); steps and seconds are of
+    all.
+    """
 
     split_sizes: dict[str, int]
+    fold_sizes: tuple[dict[str, int], ...]
     steps_per_epoch: int
     total_steps: int
     memory_bytes: int
     time_estimate_s: float
+    schedule_steps: int
+    """Steps that the schedule spans: of one fold."""
 
 
 def validates(split: SplitSpec, schema: DatasetSchema) -> bool:
     """Whether there will be validation rows."""
-    return split.validation > 0 or "validation" in _marked(split, schema)
+    return split.folds is not None or split.validation > 0 or "validation" in _marked(split, schema)
 
 
 def split_sizes(rows: int, split: SplitSpec, marked: dict[object, int] | None = None) -> dict[str, int]:
@@ -68,6 +76,10 @@ def measure(spec: JobSpec, body: Body, schema: DatasetSchema, limits: Limits, fi
             "/training/epochs", "too_many_epochs", f"{training.epochs} epochs", limits.epochs, do="lower it"
         )
     parts = split_sizes(schema.rows, spec.data.split, _marked(spec.data.split, schema) or None)
+    folds: tuple[dict[str, int], ...] = ()
+    if spec.data.split.folds:
+        folds = sizes_of_folds(parts["train"] + parts["validation"], parts["test"], spec.data.split)
+        parts = max(folds, key=lambda fold: fold["train"])
     if parts["train"] < 1:
         findings.fault(
             "/data/split",
@@ -84,15 +96,19 @@ def measure(spec: JobSpec, body: Body, schema: DatasetSchema, limits: Limits, fi
             "/training/batch_size", "batch_too_large", f"{wanted} samples", limits.batch_size, do="lower it"
         )
     steps_per_epoch = math.ceil(rows / batch)
-    total_steps = steps_per_epoch * training.epochs
+    steps = [max(1, math.ceil(fold["train"] / min(wanted, max(fold["train"], 1)))) for fold in folds or (parts,)]
+    total_steps = sum(steps) * training.epochs
     if total_steps > limits.steps:
-        what = f"{training.epochs} epochs of {steps_per_epoch} steps = {total_steps} steps"
+        in_folds = f" in {len(folds)} folds" if folds else ""
+        what = f"{training.epochs} epochs of {steps_per_epoch} steps{in_folds} = {total_steps} steps"
         findings.exceeded(
             "/training/epochs", "too_many_steps", what, limits.steps, do="train fewer epochs or larger batches"
         )
     memory = _memory(spec, body, limits, findings, rows=schema.rows, batch=batch)
-    seconds = _seconds(spec, body, parts, steps_per_epoch)
-    return Sizes(parts, steps_per_epoch, total_steps, memory, seconds)
+    seconds = sum(_seconds(spec, body, *each) for each in zip(folds or (parts,), steps, strict=True))
+    return Sizes(
+        parts, folds, steps_per_epoch, total_steps, memory, round(_FIXED_S + seconds, 3), max(steps) * training.epochs
+    )
 
 
 def _memory(spec: JobSpec, body: Body, limits: Limits, findings: Findings, *, rows: int, batch: int) -> int:
@@ -145,4 +161,4 @@ def _seconds(spec: JobSpec, body: Body, parts: dict[str, int], steps_per_epoch: 
     inner = spec.optimizer.max_iter if isinstance(spec.optimizer, LBFGS) else 1
     arithmetic = body.flops * (3 * inner * parts["train"] + parts["validation"]) / _FLOPS_PER_S
     per_epoch = arithmetic + inner * _STEP_S * steps_per_epoch + _EPOCH_S
-    return round(_FIXED_S + per_epoch * spec.training.epochs, 3)
+    return per_epoch * spec.training.epochs

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from core.events import (
+    Changed,
     Checkpoint,
     Event,
     Failed,
@@ -25,6 +26,7 @@ EVENTS: list[Event] = [
     Metrics(1, 40, {"train.loss": 0.5, "validation.loss": None}, ("validation.loss",), 1_700_000_000.25),
     Checkpoint(1, 40, "/tmp/a", "ab" * 32, "/tmp/b", "cd" * 32, True, "validation.loss", 0.4),
     Warned("vanishing_gradients", "/network/layers/0", "a line\nand another", 1, 40),
+    Changed(2, 41, 1, {"lr": 0.01, "early_stopping": None}),
     Log("ünïcode \u2028 and\nnewlines"),
     Finished(1, 40, {"test.loss": 0.5}, (), False, {}),
     Stopped("pause", 1, 41),

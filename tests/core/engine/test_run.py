@@ -194,7 +194,7 @@ def test_bad_data_passes_through(bench: Bench, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
 def test_out_of_memory_is_explained(bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise fault
 
     monkeypatch.setattr(run_module, "assemble", refuse)
@@ -204,7 +204,7 @@ def test_out_of_memory_is_explained(bench: Bench, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_fault_of_ours_is_raised(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("shapes do not fit")
 
     monkeypatch.setattr(run_module, "assemble", broken)

@@ -15,6 +15,7 @@ from core.changes import Change
 from core.data.preparation import Preparation
 from core.data.prepare import fold_sizes, prepare
 from core.engine.checkpoint import Snapshot, network_tensors, prefixed
+from core.engine.codes import check_codes
 from core.engine.environment import describe, useful_threads
 from core.engine.evaluate import Evaluator
 from core.engine.flat import FlatParameters
@@ -217,6 +218,7 @@ def assemble(
     prepared = prepare(spec, schema, data_path, place.fold or 0)
     shape = tuple(prepared.x.shape[1:])
     network = build_network(spec.layered(), shape, seed=training.seed, precision=training.precision).to(device)
+    check_codes(network, torch.from_numpy(prepared.x).to(device))
     flat = FlatParameters(network)
     classes = prepared.preparation.classes or ()
     outputs = output_shape(spec.layered(), shape)
@@ -227,7 +229,7 @@ def assemble(
     batching = _batching(spec, len(train), batch_size, math.prod(shape) + math.prod(outputs))
     stopping = training.early_stopping
     torch.manual_seed(derived_seed(training.seed, "noise"))
-    threads = useful_threads(threads, flat.num_matrix_values, batch_size)
+    threads = useful_threads(threads, max(2 * flat.num_matrix_values, network.flops), batch_size)
     torch.set_num_threads(threads)
     learner = _learner(spec, network, flat, loss)
     return Assembly(
@@ -245,7 +247,7 @@ def assemble(
             loss,
             prepared.preparation,
             _metric_names(spec, len(classes)),
-            max(2048, batch_size),
+            max(network.rows_at_once, batch_size),
             width=prepared.target_width,
         ),
         batching=batching,

@@ -42,13 +42,13 @@ def set_up(device: torch.device) -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)
 
 
-def useful_threads(allowed: int, weights: int, batch_size: int) -> int:
+def useful_threads(allowed: int, flops: int, batch_size: int) -> int:
     """Threads that a step gains from: 1 for small ones, whose parts would wait for each other longer than they compute.
 
     A function of the spec and the data's shape, so that a run that is resumed chooses the same. A step costs about
-    6 * weights * batch_size operations, forward and backward.
+    3 * flops * batch_size operations, forward and backward.
     """
-    return allowed if 6 * weights * batch_size >= _OPERATIONS_WORTH_THREADS else 1
+    return allowed if 3 * flops * batch_size >= _OPERATIONS_WORTH_THREADS else 1
 
 
 def describe(device: torch.device, threads: int) -> dict[str, Any]:

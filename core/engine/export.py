@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 import torch
 from onnx import compose, helper
-from torch import nn
 
+from core.engine.network import output_shape
 from core.engine.onnx_nodes import FLOAT, INT64, ML, STRING, Nodes
 from core.engine.onnx_prepare import prepare_nodes
 from core.engine.trained import TrainedModel, load_trained
@@ -101,7 +101,7 @@ def _meaning(model: TrainedModel, taken: Collection[str]) -> tuple[Nodes, list[A
         return helper.make_tensor_value_info(name, kind, ["N", *shape])
 
     if model.classes is not None:
-        probabilities = _probabilities(nodes, model.network)
+        probabilities = _probabilities(nodes, model)
         index = nodes.add("ArgMax", probabilities, axis=1, keepdims=0)
         names = [str(name) for name in model.classes]
         if isinstance(model.classes[0], str):
@@ -119,19 +119,18 @@ def _meaning(model: TrainedModel, taken: Collection[str]) -> tuple[Nodes, list[A
     if preparation.target_scale is not None:
         value = nodes.add("Mul", value, nodes.constant(np.array(preparation.target_scale, dtype=np.float32)))
         value = nodes.add("Add", value, nodes.constant(np.array(preparation.target_shift, dtype=np.float32)))
-    return nodes, [shown(value, "prediction", FLOAT, _num_outputs(model.network))]
+    return nodes, [shown(value, "prediction", FLOAT, _num_outputs(model))]
 
 
-def _probabilities(nodes: Nodes, network: nn.Sequential) -> str:
-    if _num_outputs(network) > 1:
+def _probabilities(nodes: Nodes, model: TrainedModel) -> str:
+    if _num_outputs(model) > 1:
         return nodes.add("Softmax", _OUTPUTS, axis=1)
     positive = nodes.add("Sigmoid", _OUTPUTS)
     return nodes.add("Concat", nodes.add("Sub", nodes.constant(np.float32(1)), positive), positive, axis=1)
 
 
-def _num_outputs(network: nn.Sequential) -> int:
-    last = [module for module in network if isinstance(module, nn.Linear)][-1]
-    return last.out_features
+def _num_outputs(model: TrainedModel) -> int:
+    return output_shape(model.spec.layered(), model.input_shape)[-1]
 
 
 def _exported(model: TrainedModel) -> torch.export.ExportedProgram:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Generator, nn
 
@@ -12,6 +14,7 @@ from core.spec import inits
 from core.spec.base import Shape
 from core.spec.layer_base import LayerBase
 from core.spec.network import LayeredNetwork
+from core.spec.sizes import evaluation_rows
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
@@ -21,7 +24,16 @@ def all_layers(network: LayeredNetwork) -> tuple[LayerBase, ...]:
     return (*network.layers, *(network.head or ()))
 
 
-def build_network(network: LayeredNetwork, input_shape: Shape, *, seed: int, precision: str) -> nn.Sequential:
+class Network(nn.Sequential):
+    """The layers of a spec; what it costs is known by arithmetic alone."""
+
+    flops: int = 0
+    """Floating-point operations of one sample's forward pass."""
+    rows_at_once: int = 2048
+    """Rows of a forward pass that keeps no graph: enough to be fast, few enough for memory."""
+
+
+def build_network(network: LayeredNetwork, input_shape: Shape, *, seed: int, precision: str) -> Network:
     """The network with its first values, on the CPU.
 
     Each layer draws from a stream of its own, f(seed, index): a layer that is put in or taken out leaves the
@@ -29,13 +41,17 @@ def build_network(network: LayeredNetwork, input_shape: Shape, *, seed: int, pre
     """
     modules: list[nn.Module] = []
     shape = input_shape
+    flops, values = 0, math.prod(input_shape)
     with torch.no_grad():
         for index, layer in enumerate(all_layers(network)):
             module = build_layer(layer, shape).to(PRECISIONS[precision])
             _initialise(module, layer, shape, network.init or inits.Torch(), generator(seed, "init", index))
             modules.append(module)
+            flops, values = flops + layer.flops(shape), values + layer.stored_values(shape)
             shape = layer.output_shape(shape)
-    return nn.Sequential(*modules)
+    built = Network(*modules)
+    built.flops, built.rows_at_once = flops, evaluation_rows(values)
+    return built
 
 
 def output_shape(network: LayeredNetwork, input_shape: Shape) -> Shape:

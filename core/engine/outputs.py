@@ -11,17 +11,18 @@ from core.spec import losses
 
 Floats = NDArray[np.float64]
 
-# rows of a forward pass that keeps no graph: enough to be fast, few enough to stay in the cache's neighbourhood
-_CHUNK_ROWS = 2048
+# of a module that does not say itself, as `core.engine.network.Network` does
+_ROWS_AT_ONCE = 2048
 
 
-def forward(network: nn.Module, x: Tensor, rows_at_once: int = _CHUNK_ROWS) -> Tensor:
+def forward(network: nn.Module, x: Tensor, rows_at_once: int | None = None) -> Tensor:
     """The outputs of every row in evaluation mode (no dropout, running statistics); the mode is left changed."""
     network.eval()
+    most = rows_at_once or int(getattr(network, "rows_at_once", _ROWS_AT_ONCE))
     with torch.inference_mode():
-        if len(x) <= rows_at_once:
+        if len(x) <= most:
             return network(x)  # type: ignore[no-any-return]
-        return torch.cat([network(chunk) for chunk in torch.split(x, rows_at_once)])
+        return torch.cat([network(chunk) for chunk in torch.split(x, most)])
 
 
 def probabilities(z: Tensor) -> Floats:

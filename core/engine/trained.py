@@ -14,6 +14,7 @@ from torch import nn
 
 from core.data.preparation import Preparation
 from core.engine.checkpoint import read_tensors
+from core.engine.layer_types.embedding import CodeError
 from core.engine.network import build_network
 from core.engine.outputs import forward, numbers, probabilities
 from core.errors import FieldError, Invalid
@@ -59,7 +60,11 @@ class TrainedModel:
                 errors=[FieldError("/rows", "rows_or_inputs", "expected exactly one of rows and inputs")],
             )
         x = self.preparation.rows_to_x(rows) if rows is not None else self.preparation.inputs_to_x(inputs or [])
-        data = self._data(x, output)
+        try:
+            data = self._data(x, output)
+        except CodeError as error:
+            where = "/inputs" if rows is None else "/rows"
+            raise Invalid(str(error), errors=[FieldError(where, "unknown_code", str(error))]) from error
         names = list(self.classes) if self.classes is not None else None
         return {"output": output, "classes": names, "data": data}
 

@@ -31,6 +31,7 @@ Layer = Annotated[
     | basic.Flatten
     | basic.Unflatten
     | basic.Permute
+    | basic.Select
     | basic.Dropout
     | conv.Conv1d
     | conv.Conv2d

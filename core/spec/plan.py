@@ -9,6 +9,7 @@ from typing import Any
 from core.errors import Invalid
 from core.spec.advice import advise
 from core.spec.base import Shape
+from core.spec.codes import check_codes
 from core.spec.data import DataSpec
 from core.spec.dataset import Category, DatasetSchema
 from core.spec.findings import Findings, PlanWarning, show
@@ -113,6 +114,7 @@ def check_job(body: object, find_schema: FindSchema, limits: Limits) -> Plan:
     check_folds(spec.data.split, roles, schema, schema.rows - sizes.split_sizes["test"], findings)
     complete = len(network.planned) == len(network.layers)
     if complete:
+        check_codes(network, roles.data, schema, findings)
         advise(spec, roles, network, sizes, schema=schema, findings=findings)
     if findings.errors or not complete:
         raise _invalid(findings)

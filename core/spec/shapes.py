@@ -61,6 +61,16 @@ class Body:
     def flops(self) -> int:
         return sum(layer.flops for layer in self.planned)
 
+    @property
+    def stored_values(self) -> int:
+        """Numbers of one sample that training keeps for the way back."""
+        return sum(layer.stored_values for layer in self.planned)
+
+    @property
+    def depth(self) -> int:
+        """Layers, those within blocks counted and the blocks not."""
+        return sum(1 for _ in _rows(self.planned))
+
 
 def outputs_for(loss: Loss, classes: Sequence[Category]) -> int:
     """Logits of a classifier: one for two classes, unless the loss is the cross entropy of two."""
@@ -141,7 +151,7 @@ class _Walk:
         return signal
 
     def _check_widths(self, placed: Placed) -> None:
-        for path, layer in (("", placed.layer), *_deep(placed.layer)):
+        for path, layer in (("", placed.layer), *deep(placed.layer)):
             for name in layer.widths:
                 value = getattr(layer, name)
                 width = math.prod(value) if isinstance(value, tuple) else value
@@ -156,11 +166,11 @@ def _where(pointer: str, field: str) -> str:
     return f"{pointer}/{field}" if field and pointer.startswith(("/network/layers/", "/network/head/")) else pointer
 
 
-def _deep(layer: LayerBase, above: str = "") -> Iterator[tuple[str, LayerBase]]:
+def deep(layer: LayerBase, above: str = "") -> Iterator[tuple[str, LayerBase]]:
     """All layers within a block with their paths from it."""
     for path, inner in layer.inner():
         yield above + path, inner
-        yield from _deep(inner, f"{above}{path}/")
+        yield from deep(inner, f"{above}{path}/")
 
 
 def _row(layer: LayerBase, origin: str, shape: Shape, after: Shape, *, index: int, path: str) -> PlannedLayer:

@@ -15,8 +15,13 @@ from core.spec.optimizers import LBFGS, SGD, Adam, AdamW, Muon, Optimizer, RMSpr
 from core.spec.shapes import Body
 
 _STEP_S = 80e-6  # what a step costs beside its arithmetic, measured on one core
-_FLOPS_PER_S = 2e10  # one core; small matrices are slower, but then the step costs more than its arithmetic
+_LAYER_S = 10e-6  # and each layer in it, beyond the few of a small network
+_FEW_LAYERS = 6
+_FLOPS_PER_S = 8e10  # one core, forward and backward
+_VALUES_PER_S = 2.5e8  # outputs of layers written and read, there and back: what convolutions wait for
 _EPOCH_S = 2e-3  # evaluation and bookkeeping of one epoch
+_EVALUATION_ROWS = 2048
+_EVALUATION_VALUES = 2**26
 _FIXED_S = 0.15  # from the queue to the first step
 
 
@@ -111,11 +116,17 @@ def measure(spec: JobSpec, body: Body, schema: DatasetSchema, limits: Limits, fi
     )
 
 
+def evaluation_rows(values_per_row: int) -> int:
+    """Rows that are evaluated at once: 2048, fewer where the layers' outputs would take more than 256 MB in float32."""
+    return max(1, min(_EVALUATION_ROWS, _EVALUATION_VALUES // max(1, values_per_row)))
+
+
 def _memory(spec: JobSpec, body: Body, limits: Limits, findings: Findings, *, rows: int, batch: int) -> int:
     """Bytes of data (with its permuted copy), weights, gradients, best weights, optimizer state and activations."""
     item = 8 if spec.training.precision == "float64" else 4
     inputs = math.prod(body.input_shape or ())
-    activations = 2 * item * batch * (inputs + sum(layer.stored_values for layer in body.planned))
+    values = inputs + body.stored_values
+    activations = 2 * item * batch * values
     if activations > limits.activation_bytes:
         what = f"a batch of {batch} samples whose activations take {activations} bytes"
         findings.exceeded(
@@ -126,6 +137,7 @@ def _memory(spec: JobSpec, body: Body, limits: Limits, findings: Findings, *, ro
             do="lower it",
             needs=("/network",),
         )
+    activations = max(activations, item * min(rows, evaluation_rows(values)) * values)
     data = 2 * item * rows * (inputs + 2)
     weights = item * body.parameters * (3 + optimizer_slots(spec.optimizer))
     total = activations + data + weights
@@ -159,6 +171,10 @@ def optimizer_slots(optimizer: Optimizer) -> int:
 def _seconds(spec: JobSpec, body: Body, parts: dict[str, int], steps_per_epoch: int) -> float:
     """A first guess on one core: forward and backward are three forward passes, evaluation is one."""
     inner = spec.optimizer.max_iter if isinstance(spec.optimizer, LBFGS) else 1
-    arithmetic = body.flops * (3 * inner * parts["train"] + parts["validation"]) / _FLOPS_PER_S
-    per_epoch = arithmetic + inner * _STEP_S * steps_per_epoch + _EPOCH_S
+    passes = inner * parts["train"] + parts["validation"] / 3
+    sample = 3 * body.flops / _FLOPS_PER_S + body.stored_values / _VALUES_PER_S
+    if spec.training.precision == "float64":
+        sample *= 2
+    step = _STEP_S + _LAYER_S * max(0, body.depth - _FEW_LAYERS)
+    per_epoch = passes * sample + inner * step * steps_per_epoch + _EPOCH_S
     return per_epoch * spec.training.epochs

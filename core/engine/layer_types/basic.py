@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from core.engine.layer_types.builder import Builder
@@ -30,10 +31,26 @@ class Permute(nn.Module):
         return x.permute(self._order)
 
 
+class Select(nn.Module):
+    """Some places along an axis, the batch counted."""
+
+    indices: Tensor
+
+    def __init__(self, indices: tuple[int, ...], axis: int) -> None:
+        super().__init__()
+        self.register_buffer("indices", torch.tensor(indices), persistent=False)
+        self._axis = axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, ...)."""
+        return x.index_select(self._axis, self.indices)
+
+
 BUILDERS: dict[str, Builder] = {
     "linear": _linear,
     "flatten": lambda _layer, _shape: nn.Flatten(),
     "unflatten": _unflatten,
     "permute": lambda layer, _shape: Permute(layer.axes),
+    "select": lambda layer, shape: Select(layer.indices, layer.axis(shape) + 1),
     "dropout": lambda layer, _shape: nn.Dropout(layer.p),
 }

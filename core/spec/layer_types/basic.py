@@ -10,7 +10,7 @@ from pydantic import Field
 
 from core.spec.base import Bool, Count, Shape
 from core.spec.inits import Init
-from core.spec.layer_base import BIAS_INIT, WEIGHT_INIT, LayerBase, ShapeError, Signal
+from core.spec.layer_base import BIAS_INIT, LAYOUT, WEIGHT_INIT, LayerBase, LayoutChoice, ShapeError, Signal
 
 
 class Linear(LayerBase):
@@ -100,6 +100,32 @@ class Permute(LayerBase):
                 field="axes",
             )
         return tuple(shape[axis] for axis in self.axes)
+
+
+class Select(LayerBase):
+    """Some features of a sample (channels of an image), in the order named; within `parallel` each set goes its way."""
+
+    keeps_codes: ClassVar[bool] = True
+    type: Literal["select"] = "select"
+    indices: Annotated[
+        tuple[Annotated[int, Field(strict=True, ge=0, le=10**9)], ...], Field(min_length=1, max_length=10_000)
+    ] = Field(description="places of the features that go out, counted from 0")
+    layout: LayoutChoice = Field("auto", description=LAYOUT)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        axis = self.axis(shape)
+        wrong = next((place for place, index in enumerate(self.indices) if index >= shape[axis]), None)
+        if wrong is not None:
+            raise ShapeError(
+                f"received the place {self.indices[wrong]} among {shape[axis]} features, expected 0 to "
+                f"{shape[axis] - 1}; do lower it",
+                field=f"indices/{wrong}",
+            )
+        return (*shape[:axis], len(self.indices), *shape[axis + 1 :])
+
+    def axis(self, shape: Shape) -> int:
+        """The axis of features or channels."""
+        return 0 if self.in_channels_first(shape) else len(shape) - 1
 
 
 class Dropout(LayerBase):

@@ -35,7 +35,8 @@ class Block(LayerBase):
         return inner + math.prod(self.output_shape(shape))
 
     def output_shape(self, shape: Shape) -> Shape:
-        signal = self.enter(Signal(shape), _raise)[1]
+        # what may come in was looked at where the plan was made
+        signal = self.enter(Signal(shape, whole=True), _raise)[1]
         assert signal is not None, "a fault is raised"
         return signal.shape
 

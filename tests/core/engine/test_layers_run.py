@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,14 @@ import torch
 from safetensors.numpy import load_file
 
 from core.engine.export import export
+from core.engine.network import Network, build_network
+from core.engine.outputs import forward
 from core.engine.trained import load_trained
-from core.events import Checkpoint, Finished, Metrics
+from core.errors import Invalid
+from core.events import Checkpoint, Failed, Finished, Metrics
 from core.spec.layers import LAYERS
+from core.spec.limits import Limits
+from core.spec.plan import check_job
 from tests.core.engine.test_resume import interrupted
 from tests.core.engine.workbench import Bench, files, last, rows
 from tests.core.spec.minimal import minimal, shape_for
@@ -34,9 +40,10 @@ def body(bench: Bench, layers: list[dict[str, Any]], shape: tuple[int, ...], **t
     )
     file = bench.folder / "rows.npz"
     np.savez(file, x=x, y=y)
-    bench.upload("rows", file, "npz")
+    name = f"rows{len(bench.sets)}"
+    bench.upload(name, file, "npz")
     return {
-        "data": {"dataset": "rows", "preprocess": {"scale": "none" if codes else "standard"}},
+        "data": {"dataset": name, "preprocess": {"scale": "none" if codes else "standard"}},
         "network": {"layers": layers},
         "optimizer": {"type": "adam", "lr": 0.01},
         "training": {"epochs": 3, "batch_size": 16, **training},
@@ -156,3 +163,105 @@ def test_whole_networks_in_float64_and_with_another_optimizer_resume(bench: Benc
     broken, _ = interrupted(bench.run(spec), np.random.Generator(np.random.PCG64(2)), most_steps=5)
     assert last(broken, Checkpoint).state_sha256 == last(straight, Checkpoint).state_sha256
     assert rows(broken) == rows(straight)
+
+
+def test_codes_outside_the_table_end_the_run_and_are_refused_when_served(bench: Bench) -> None:
+    layers = [{"type": "embedding", "entries": 5, "units": 3}]
+    spec = body(bench, layers, (6,))
+    content, _ = files(last(bench.events(spec), Checkpoint))
+    for wrong in ([0, 1, 2, 3, 4, 5], [0, 1, 2.5, 3, 4, 0], [0, 1, 2, -1, 4, 0]):
+        with pytest.raises(Invalid) as caught:
+            load_trained(content).predict(inputs=[[0, 1, 2, 3, 4, 0], wrong])
+        assert [(each.pointer, each.code) for each in caught.value.errors] == [("/inputs", "unknown_code")]
+        assert "of row 1" in caught.value.detail
+    spec["network"] = {"layers": [{**layers[0], "entries": 4}]}
+    failed = last(bench.events(spec), Failed)
+    assert (failed.code, failed.pointer) == ("data_error", "/network")
+    assert "from 0 to 3" in failed.detail
+
+
+def test_columns_go_their_own_ways(bench: Bench) -> None:
+    """Codes through an embedding, numbers past it."""
+    ways = [
+        [{"type": "select", "indices": [2]}, {"type": "embedding", "entries": 4, "units": 2}, {"type": "flatten"}],
+        [{"type": "select", "indices": [0, 1]}, {"type": "batch_norm"}],
+    ]
+    random = np.random.Generator(np.random.PCG64(3))
+    code = random.integers(0, 4, 200)
+    x = np.column_stack([random.normal(size=(200, 2)), code])
+    np.savez(bench.folder / "mixed.npz", x=x, y=(code % 2).astype(int))
+    bench.upload("mixed", bench.folder / "mixed.npz", "npz")
+    events = bench.events(
+        {
+            "data": {"dataset": "mixed", "preprocess": {"scale": "none"}},
+            "network": {
+                "layers": [{"type": "parallel", "branches": ways}, {"type": "linear", "units": 8}, {"type": "relu"}]
+            },
+            "optimizer": {"type": "adam", "lr": 0.05},
+            "training": {"epochs": 10},
+        }
+    )
+    assert last(events, Finished).metrics["test.accuracy"] == 1.0
+
+
+def test_large_outputs_are_evaluated_in_pieces_that_give_the_same(bench: Bench) -> None:
+    layers, shape = NETWORKS["convolutional"]
+    content, _ = files(last(bench.events(body(bench, layers, shape)), Checkpoint))
+    model = load_trained(content)
+    network = model.network
+    assert isinstance(network, Network)
+    assert network.rows_at_once == 2048
+    x = torch.randn(20, *shape)
+    whole = forward(network, x)
+    network.rows_at_once = 3
+    torch.testing.assert_close(forward(network, x), whole)
+    wide = [{"type": "conv2d", "channels": 64, "kernel_size": 3, "padding": 1} for _ in range(4)]
+    big = bench.run(body(bench, [*wide, {"type": "global_avg_pool"}], (2, 100, 100))).spec.layered()
+    assert build_network(big, (2, 100, 100), seed=0, precision="float32").rows_at_once == 26
+
+
+def test_a_head_need_not_end_in_a_linear_layer(bench: Bench, tmp_path: Path) -> None:
+    spec = body(bench, [{"type": "conv2d", "channels": 4, "kernel_size": 3}, {"type": "relu"}], (2, 6, 6))
+    spec["network"]["head"] = [{"type": "conv2d", "channels": 3, "kernel_size": 1}, {"type": "global_avg_pool"}]
+    content, _ = files(last(bench.events(spec), Checkpoint))
+    x = np.load(bench.folder / "rows.npz")["x"]
+    served = load_trained(content).predict(inputs=x.tolist(), output="probability")["data"]
+    np.testing.assert_allclose(onnx_probabilities(content, tmp_path / "m.onnx", x), served, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [
+            {"type": "conv2d", "channels": 16, "kernel_size": 3, "padding": "same"},
+            {"type": "batch_norm"},
+            {"type": "relu"},
+            {"type": "max_pool2d"},
+            {"type": "conv2d", "channels": 32, "kernel_size": 3, "padding": "same"},
+            {"type": "relu"},
+            {"type": "global_avg_pool"},
+        ],
+        [{"type": "flatten"}, {"type": "linear", "units": 256}, {"type": "relu"}, {"type": "linear", "units": 256}],
+        [
+            {"type": "flatten"},
+            {"type": "unflatten", "shape": [28, 28]},
+            {"type": "transformer_encoder", "layers": 2, "heads": 4, "hidden": 64},
+        ],
+        [{"type": "flatten"}, {"type": "unflatten", "shape": [28, 28]}, {"type": "lstm", "units": 32}],
+    ],
+    ids=["convolutional", "linear", "transformer", "lstm"],
+)
+def test_the_estimate_of_time_is_of_the_right_size(bench: Bench, layers: list[dict[str, Any]]) -> None:
+    """Within a factor of five on the machine at hand, the quickest of three runs counted."""
+    random = np.random.Generator(np.random.PCG64(0))
+    np.savez(bench.folder / "big.npz", x=random.normal(size=(3000, 1, 28, 28)), y=np.arange(3000) % 10)
+    bench.upload("big", bench.folder / "big.npz", "npz")
+    spec = {"data": {"dataset": "big"}, "network": {"layers": layers}, "training": {"epochs": 3, "batch_size": 64}}
+    planned = check_job(spec, lambda _: bench.sets["big"].schema, Limits())
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        bench.events(spec)
+        seconds.append(time.perf_counter() - start)
+    assert 0.2 < min(seconds) / planned.time_estimate_s < 5, (seconds, planned.time_estimate_s)

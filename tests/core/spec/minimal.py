@@ -16,6 +16,7 @@ _NEEDED: dict[str, tuple[dict[str, Any], Shape]] = {
     "rbf": ({"units": 4}, (6,)),
     "latent": ({"units": 2}, (6,)),
     "permute": ({"axes": [1, 0]}, (4, 3)),
+    "select": ({"indices": [2, 0]}, (4, 3)),
     "conv1d": ({"channels": 3, "kernel_size": 3}, (8, 2)),
     "conv2d": ({"channels": 3, "kernel_size": 3}, (2, 6, 5)),
     "conv_transpose1d": ({"channels": 3, "kernel_size": 3}, (8, 2)),

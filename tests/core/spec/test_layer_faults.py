@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.spec.dataset import ArrayInfo, DatasetSchema
+from core.spec.dataset import ArrayInfo, Column, DatasetSchema
 from core.spec.limits import Limits
 from tests.core.spec.sets import SETS, fault_details, faults, job, plan
 
@@ -218,3 +218,48 @@ def test_linear_maps_in_a_row_collapse(layers: list[Any], pointers: list[str]) -
     warnings = plan(job("images", *layers)).warnings
     found = [each.pointer for each in warnings if each.code == "linear_stack"]
     assert found == [f"/network/layers/{pointer}" for pointer in pointers]
+
+
+EMBEDDING = {"type": "embedding", "entries": 6, "units": 3}
+RAW = {"preprocess": {"scale": "none"}}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "layers", "data", "expected"),
+    [
+        ("codes", [EMBEDDING], {}, {"/data/preprocess/scale": "scaled_codes"}),
+        (
+            "codes",
+            [EMBEDDING],
+            {"preprocess": {"scale": "none", "normalize": "l1"}},
+            {"/data/preprocess/normalize": "scaled_codes"},
+        ),
+        ("people", [EMBEDDING], {"target": "bought", "features": ["age"], **RAW}, {"/network/layers/0": "needs_codes"}),
+        ("codes", [EMBEDDING], RAW, {}),
+        ("visits", [EMBEDDING], {"target": "bought", "features": ["place"], **RAW}, {}),
+        (
+            "visits",
+            [parallel([{**EMBEDDING, "entries": 5}])],
+            {"target": "bought", "features": ["place"], **RAW},
+            {"/network/layers/0/branches/0/0/entries": "too_few_entries"},
+        ),
+        (
+            "visits",
+            [parallel([{"type": "select", "indices": [1]}, EMBEDDING, FLATTEN], [{"type": "select", "indices": [0]}])],
+            {"target": "bought", "features": ["age", "place"], **RAW},
+            {},
+        ),
+        ("visits", [{"type": "select", "indices": [0, 2]}], {}, {"/network/layers/0/indices/1": "shape_mismatch"}),
+    ],
+)
+def test_embeddings_read_whole_numbers(
+    dataset: str, layers: list[Any], data: dict[str, Any], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = (
+        Column(name="age", type="float", mean=40.0, std=10.0, min=1.0, max=90.0),
+        Column(name="place", type="integer", distinct=6, categories=tuple(range(6)), min=0.0, max=5.0),
+        Column(name="bought", type="string", distinct=2, categories=("no", "yes")),
+    )
+    monkeypatch.setitem(SETS, "visits", DatasetSchema(kind="table", rows=500, columns=columns))
+    data = {"target": "bought", **data} if dataset == "visits" else data
+    assert faults(job(dataset, *layers, data=data)) == expected

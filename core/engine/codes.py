@@ -1,0 +1,20 @@
+"""What embeddings read are codes, seen before the first step."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from core.engine.layer_types.embedding import CodeError, Embedding
+from core.engine.outputs import forward
+from core.errors import TrainingFailed
+
+
+def check_codes(network: nn.Module, x: Tensor) -> None:
+    """TrainingFailed where a row of `x`, (N, ...) of every part of the data, holds what is no code of a table."""
+    if not any(isinstance(module, Embedding) for module in network.modules()):
+        return
+    try:
+        forward(network, x)
+    except CodeError as error:
+        raise TrainingFailed(str(error), code="data_error", pointer="/network") from error
+    network.train()

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from core.data.fit import centre_and_width
 from core.data.folds import fold_split, group_folds, random_folds, stratified_folds, time_folds
+from core.data.leakage import warn_of_leaks
 from core.data.preparation import Preparation
+from core.data.scales import warn_of_scales
 from core.data.source import ArraySource, Source, TableSource
 from core.data.split import (
     Rows,
@@ -80,6 +82,8 @@ def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0
     if spec.task == "regression" and y is not None:
         width = np.array([centre_and_width(column[split.train], "standard")[1] for column in y.T])
         preparation, y = _scale_target(spec, preparation, y, split.train)
+    warnings += warn_of_scales(spec, x, split.train, preparation)
+    warnings += warn_of_leaks(spec.task, x, y, split.train, preparation)
     if weight is not None:
         warnings += _check_weights(weight, split)
         weight = weight.astype(spec.training.precision)

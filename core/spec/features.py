@@ -16,7 +16,7 @@ from core.spec.polynomial import MAX_TERMS, count_terms, terms
 
 _NUMBERS = ("float", "integer", "boolean")
 _LISTED = 5  # columns named in one warning
-_FAR = 10.0  # means or deviations beyond it slow the training down when nothing scales them
+FAR = 10.0  # means or deviations beyond it slow the training down when nothing scales them
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ def _advise(column: Column, data: DataSpec, findings: Findings) -> None:
             "constant_feature", "/data/features", f"column {show(column.name)} has one value only and teaches nothing"
         )
     far = max(abs(column.mean or 0.0), column.std or 0.0)
-    if numeric and far > _FAR and data.preprocess.scale == "none":
+    if numeric and far > FAR and data.preprocess.scale == "none":
         findings.warn(
             "unscaled_inputs",
             "/data/preprocess/scale",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag
 
 from core.spec.base import Shape
-from core.spec.family_types import autoencoders, feed_forward, recurrent
+from core.spec.family_types import autoencoders, convolutional, feed_forward, recurrent, transformer
 from core.spec.network_base import Layers, NetworkBase, Placed
 
 Encoding = Annotated[int, Field(strict=True, ge=0)]
@@ -44,6 +44,9 @@ FAMILIES: dict[str, type[NetworkBase]] = {
     "variational_autoencoder": autoencoders.VariationalAutoencoder,
     "denoising_autoencoder": autoencoders.DenoisingAutoencoder,
     "sparse_autoencoder": autoencoders.SparseAutoencoder,
+    "convolutional": convolutional.Convolutional,
+    "residual": convolutional.ResidualFamily,
+    "transformer": transformer.Transformer,
 }
 
 
@@ -66,6 +69,9 @@ Network = Annotated[
     | Annotated[autoencoders.Autoencoder, Tag("autoencoder")]
     | Annotated[autoencoders.VariationalAutoencoder, Tag("variational_autoencoder")]
     | Annotated[autoencoders.DenoisingAutoencoder, Tag("denoising_autoencoder")]
-    | Annotated[autoencoders.SparseAutoencoder, Tag("sparse_autoencoder")],
+    | Annotated[autoencoders.SparseAutoencoder, Tag("sparse_autoencoder")]
+    | Annotated[convolutional.Convolutional, Tag("convolutional")]
+    | Annotated[convolutional.ResidualFamily, Tag("residual")]
+    | Annotated[transformer.Transformer, Tag("transformer")],
     Discriminator(network_tag),
 ]

@@ -60,6 +60,12 @@ def flattened(shape: Shape | None) -> list[Placed]:
     return [place("flatten")] if shape is not None and len(shape) > 1 else []
 
 
+def in_time(shape: Shape | None) -> list[Placed]:
+    """What brings (1, length), which is one channel, to (time, features)."""
+    one_channel = shape is not None and len(shape) == 2 and shape[0] == 1 and shape[1] > 1
+    return [place("permute", axes=[1, 0])] if one_channel else []
+
+
 def needs_sequence(shape: Shape | None, family: str) -> None:
     """Raises ShapeError unless samples are sequences (time, features) or not known."""
     if shape is None or len(shape) == 2:

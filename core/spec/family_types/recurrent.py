@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.spec.base import Bool, Fraction, Shape
-from core.spec.network_base import Hidden, NetworkBase, Placed, needs_sequence, place
+from core.spec.network_base import Hidden, NetworkBase, Placed, in_time, needs_sequence, place
 
 Cell = Literal["rnn", "lstm", "gru"]
 
@@ -25,7 +25,7 @@ class RecurrentFamily(NetworkBase):
     def body(self, shape: Shape | None) -> list[Placed]:
         kind, options = self._cell()
         needs_sequence(shape, str(getattr(self, "family", kind)))
-        layers: list[Placed] = []
+        layers = in_time(shape)
         for index, units in enumerate(self.hidden):
             output = "last" if index == len(self.hidden) - 1 else "all"
             fields = {"units": units, "bidirectional": self.bidirectional, "output": output, **options}

@@ -28,6 +28,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "variational_autoencoder": ("images", {"hidden": [8], "latent": 2}),
     "denoising_autoencoder": ("flat", {"hidden": [5], "noise": "masking"}),
     "sparse_autoencoder": ("sequences", {"latent": 9}),
+    "convolutional": ("images", {"channels": [3, 4], "hidden": [5], "dropout": 0.1}),
+    "residual": ("sequences", {"channels": [3, 4], "dropout": 0.1}),
+    "transformer": ("sequences", {"units": 8, "heads": 2, "hidden": 8}),
 }
 
 

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from core.errors import Invalid
+from core.spec.dataset import ArrayInfo, DatasetSchema
+from core.spec.limits import Limits
 from core.spec.network import FAMILIES
+from core.spec.plan import check_job
 from tests.core.spec.sets import fault_details, faults, plan
 
 # data sets of the tests by the axes of a sample: (64,), (6,), (4, 5), (3, 8, 8)
@@ -14,7 +18,8 @@ FLAT, SEQUENCES, IMAGES = ("digits", "targets"), ("only_x",), ("images",)
 RECURRENT = ("rnn", "lstm", "gru")
 TAKES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(FAMILIES, (*FLAT, *SEQUENCES, *IMAGES)),
-    **dict.fromkeys(RECURRENT, SEQUENCES),
+    **dict.fromkeys((*RECURRENT, "transformer"), SEQUENCES),
+    "convolutional": (*SEQUENCES, *IMAGES),
 }
 
 
@@ -115,3 +120,70 @@ def test_where_the_code_of_a_list_of_layers_is() -> None:
     body["network"] = {"layers": layers, "encoding": 5}
     assert faults(body) == {"/network/encoding": "out_of_range"}
     assert plan({"data": {"dataset": "digits"}, "network": {"layers": []}}).spec.network.encoding is None
+
+
+SHAPES = {"images": (1, 30, 29), "tiny": (1, 3, 3), "sequences": (21, 2), "channel": (1, 33), "flat": (12,)}
+
+
+def shaped(name: str, family: str, **fields: Any) -> Any:
+    """The plan of a family for arrays of one of SHAPES."""
+    arrays = (
+        ArrayInfo(name="x", shape=SHAPES[name], dtype="float32"),
+        ArrayInfo(name="y", shape=(), dtype="int64", categories=(0, 1, 2)),
+    )
+    schema = DatasetSchema(kind="arrays", rows=500, arrays=arrays)
+    return check_job({"data": {"dataset": "x"}, "network": {"family": family, **fields}}, lambda _: schema, Limits())
+
+
+def test_convolutions_on_images_and_sequences() -> None:
+    sound = shaped("images", "convolutional")
+    assert types(sound)[:4] == ["conv2d", "batch_norm", "relu", "max_pool2d"]
+    assert [row.output_shape for row in sound.layers if row.type == "max_pool2d"] == [
+        (16, 15, 14),
+        (32, 7, 7),
+        (64, 3, 3),
+    ]
+    assert types(sound)[-5:] == ["flatten", "linear", "batch_norm", "relu", "linear"]
+    sound = shaped("sequences", "convolutional")  # Wang et al. 2017
+    kernels = [layer.kernel_size for layer in sound.spec.network.layers if layer.type == "conv1d"]
+    assert (kernels, types(sound)[-2:]) == ([8, 5, 3], ["global_avg_pool", "linear"])
+    assert sound.layers[-2].output_shape == (128,)
+    assert shaped("channel", "convolutional").layers[0].output_shape == (128, 33)
+    sound = shaped("sequences", "convolutional", channels=[4, 4], kernel_size=5, pool="average", global_pool="max")
+    assert [row.output_shape for row in sound.layers if row.type == "avg_pool1d"] == [(10, 4), (5, 4)]
+    with pytest.raises(Invalid) as caught:
+        shaped("images", "convolutional", channels=[4, 4], kernel_size=[3, 3, 3])
+    assert [error.pointer for error in caught.value.errors] == ["/network/kernel_size"]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_residual_networks_for_every_shape(name: str) -> None:
+    sound = shaped(name, "residual", blocks=2)
+    blocks = [layer for layer in sound.spec.network.layers if layer.type == "residual"]
+    assert len(blocks) == (4 if name == "flat" else 6)
+    assert sound.output_shape == (3,)
+    if name == "images":
+        shapes = [row.output_shape for row in sound.layers if row.type == "residual"]
+        assert shapes[1::2] == [(16, 30, 29), (32, 15, 15), (64, 8, 8)]
+    wrong = "channels" if name == "flat" else "hidden"
+    with pytest.raises(Invalid) as caught:
+        shaped(name, "residual", **{wrong: [4]})
+    assert [error.pointer for error in caught.value.errors] == [f"/network/{wrong}"]
+
+
+@pytest.mark.parametrize("name", ["images", "tiny", "sequences", "channel"])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if FAMILIES[name].reproduces])
+def test_a_convolutional_autoencoder_is_mirrored_to_the_inputs_shape(family: str, name: str) -> None:
+    sound = shaped(name, family, channels=[4, 6], latent=3)
+    assert sound.output_shape == SHAPES[name]
+    assert sound.layers[sound.spec.network.encoding].output_shape == (3,)
+    assert sound.layers[-1].type.startswith("conv")
+    lengths = [row.output_shape for row in sound.layers if row.type.startswith("conv_transpose")]
+    assert lengths[-1:] == [{"images": (4, 30, 29), "tiny": (4, 3, 3), "sequences": (21, 4), "channel": (4, 33)}[name]]
+
+
+@pytest.mark.parametrize("family", ["rnn", "lstm", "gru", "transformer"])
+def test_one_channel_of_many_values_is_read_as_a_sequence(family: str) -> None:
+    sound = shaped("channel", family)
+    assert sound.layers[0].type == "permute"
+    assert sound.layers[0].output_shape == (33, 1)

@@ -43,7 +43,7 @@ def cells_of_rows(
     return cells
 
 
-def rows_of_inputs(inputs: list[Any], columns: tuple[str, ...]) -> list[dict[str, Any]]:
+def rows_of_inputs(inputs: list[Any], columns: tuple[str, ...], pointer: str = "/inputs") -> list[dict[str, Any]]:
     """Dictionaries from lists that hold the columns' values in order; nesting (an image's axes) is taken off."""
     rows, faults = [], []
     for number, values in enumerate(inputs):
@@ -52,7 +52,7 @@ def rows_of_inputs(inputs: list[Any], columns: tuple[str, ...]) -> list[dict[str
             rows.append(dict(zip(columns, flat, strict=True)))
         else:
             detail = f"received {len(flat)} values, expected {len(columns)}: {', '.join(columns[:20])}"
-            faults.append(FieldError(f"/inputs/{number}", "bad_input", detail))
+            faults.append(FieldError(f"{pointer}/{number}", "bad_input", detail))
     if faults:
         raise Invalid(f"{len(faults)} input(s) do not fit", errors=faults[:MOST_FAULTS])
     return rows

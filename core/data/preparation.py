@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from core.data.derive import Floats, evaluate
 from core.data.incoming import array_of_inputs, cells_of_rows, rows_of_inputs
 from core.data.normalize import entries, normalized_cells
+from core.data.windows import TimeWindow
 from core.errors import FieldError, Invalid
 from core.spec.dataset import Category
 from core.spec.expressions import names_in, parse_expression
@@ -76,6 +77,8 @@ class Preparation:
     target_scale: tuple[float, ...] | None = None
     precision: Literal["float32", "float64"] = "float32"
     normalize: Normalize = "none"
+    window: TimeWindow | None = None
+    """Of a forecast, whose sample is `shape[0]` rows in time order."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -94,6 +97,11 @@ class Preparation:
             for feature in self.features
             for name in ([f"{feature.name}={value}" for value in feature.categories] or [feature.name])
         )
+
+    @property
+    def width(self) -> int:
+        """Numbers that one row becomes."""
+        return sum(feature.width for feature in self.features)
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -117,13 +125,26 @@ class Preparation:
                 "this network was trained on arrays: send 'inputs', not 'rows'",
                 errors=[FieldError("/rows", "unexpected_field", f"expected inputs of shape {list(self.shape)}")],
             )
+        if self.window is not None:
+            return self._last_window(rows, self.window)
         return self._encode_rows(rows, "/rows")
+
+    def _last_window(self, rows: list[dict[str, Any]], window: TimeWindow) -> NDArray[Any]:
+        """(1, L, F) of the last rows; those before were history enough to be sent, and are not looked at."""
+        if len(rows) < window.length:
+            detail = (
+                f"received {len(rows)} row(s), expected {window.length} or more in time order: what to forecast from"
+            )
+            raise Invalid(detail, errors=[FieldError("/rows", "too_few_rows", detail)])
+        return self._encode_rows(rows, "/rows")[None, -window.length :]
 
     def inputs_to_x(self, inputs: list[Any]) -> NDArray[Any]:
         """(N, *shape) from nested lists; for a table each input holds the values of `columns` in order.
 
         Invalid names every input that does not fit, as `/inputs/3`.
         """
+        if self.window is not None:
+            return self._windows(inputs, self.window)
         if self.kind == "table":
             return self._encode_rows(rows_of_inputs(inputs, self.columns), "/inputs")
         x = array_of_inputs(inputs, self.shape)
@@ -138,21 +159,41 @@ class Preparation:
             )
         return scale_array(x, self.array, self.precision)
 
+    def _windows(self, inputs: list[Any], window: TimeWindow) -> NDArray[Any]:
+        """(N, L, F) of windows of `length` rows, each the values of `columns` in order."""
+        x = np.empty((len(inputs), *self.shape), dtype=self.precision)
+        for number, rows in enumerate(inputs):
+            where = f"/inputs/{number}"
+            if not isinstance(rows, list) or len(rows) != window.length:
+                seen = f"a list of {len(rows)}" if isinstance(rows, list) else "no list"
+                detail = f"received {seen}, expected {window.length} rows of {len(self.columns)} values in time order"
+                raise Invalid(detail, errors=[FieldError(where, "bad_input", detail)])
+            x[number] = self._encode_rows(rows_of_inputs(rows, self.columns, where), where)
+        return x
+
     def unscale_target(self, y: NDArray[Any]) -> NDArray[Any]:
         """(N, T) in the target's own unit again."""
         if self.target_shift is None or self.target_scale is None:
             return y
-        return np.asarray(y * np.array(self.target_scale, dtype=y.dtype) + np.array(self.target_shift, dtype=y.dtype))
+        scale, shift = self.target_unit(y.shape[1])
+        return np.asarray(y * scale.astype(y.dtype) + shift.astype(y.dtype))
+
+    def target_unit(self, outputs: int) -> tuple[Floats, Floats]:
+        """(scale, shift) of each output; a forecast has the columns again for every row of its horizon."""
+        assert self.target_scale is not None
+        assert self.target_shift is not None
+        times = outputs // len(self.target_scale)
+        return np.tile(self.target_scale, times), np.tile(self.target_shift, times)
 
     def encode(self, cells: Mapping[str, Cells], rows: int) -> NDArray[Any]:
         """(rows, *shape) from cells by feature: numbers with NaN where missing, codes into `categories` or -1."""
-        x = np.empty((rows, sum(feature.width for feature in self.features)), dtype=self.precision)
+        x = np.empty((rows, self.width), dtype=self.precision)
         place = 0
         cells = normalized_cells(cells, self.numbers, self.normalize)
         for feature in self.features:
             encode_feature(feature, cells[feature.name], x[:, place : place + feature.width])
             place += feature.width
-        return x.reshape(rows, *self.shape)
+        return x if self.window is not None else x.reshape(rows, *self.shape)
 
     def _encode_rows(self, rows: list[Any], pointer: str) -> NDArray[Any]:
         kinds = {feature.name: feature for feature in self.features}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.data.fit import centre_and_width
 from core.data.folds import fold_split, group_folds, random_folds, stratified_folds, time_folds
+from core.data.forecast import Forecast, forecast
 from core.data.leakage import warn_of_leaks
 from core.data.preparation import Preparation
 from core.data.scales import warn_of_scales
@@ -62,6 +63,8 @@ def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0
     `fold` says which one validates, 0 to `split.folds` - 1, where the spec asks for folds.
     """
     source = _source(schema, data_path)
+    if spec.data.window is not None:
+        return _windows(forecast(spec, source, schema.rows))
     warnings: list[Warned] = []
     y, keep = _target(spec, source, warnings)
     rows = len(keep) if keep is not None else schema.rows
@@ -103,6 +106,13 @@ def fold_sizes(spec: JobSpec, schema: DatasetSchema, data_path: Path) -> tuple[i
 
 def _source(schema: DatasetSchema, data_path: Path) -> Source:
     return TableSource(data_path, schema) if schema.kind == "table" else ArraySource(data_path, schema)
+
+
+def _windows(made: Forecast) -> Prepared:
+    """N is then every place where a window may begin; `x` and `y` are views, `train` and the others windows."""
+    split = made.split
+    parts = (split.train, split.validation, split.test)
+    return Prepared(made.x, made.y, None, *parts, made.preparation, 0, made.warnings, made.width)
 
 
 def _target(spec: JobSpec, source: Source, warnings: list[Warned]) -> tuple[Array | None, Rows | None]:

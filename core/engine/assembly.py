@@ -314,7 +314,8 @@ def _told_spec(spec: JobSpec) -> dict[str, Any]:
 def _metric_names(spec: JobSpec, num_classes: int) -> tuple[str, ...]:
     """What the task always reports, what the spec asks for, and what early stopping and the schedule watch."""
     assert spec.task != "auto", "a resolved spec has its task"
-    names: list[str] = [*always_reported(spec.task, binary=num_classes == 2), *(spec.metrics or ())]
+    names: list[str] = [*always_reported(spec.task, binary=num_classes == 2, window=spec.data.window is not None)]
+    names += spec.metrics or ()
     watched = [spec.training.early_stopping.monitor] if spec.training.early_stopping else []
     watched += [spec.schedule.monitor] if spec.schedule.type == "plateau" else []
     names += [name.rpartition(".")[2] for name in watched if name.startswith("validation.")]

@@ -117,9 +117,14 @@ def _meaning(model: TrainedModel, taken: Collection[str]) -> tuple[Nodes, list[A
     value = nodes.add("Exp", _OUTPUTS) if isinstance(model.spec.loss, Poisson) else _OUTPUTS
     preparation = model.preparation
     if preparation.target_scale is not None:
-        value = nodes.add("Mul", value, nodes.constant(np.array(preparation.target_scale, dtype=np.float32)))
-        value = nodes.add("Add", value, nodes.constant(np.array(preparation.target_shift, dtype=np.float32)))
-    return nodes, [shown(value, "prediction", FLOAT, _num_outputs(model))]
+        scale, shift = preparation.target_unit(_num_outputs(model))
+        value = nodes.add("Mul", value, nodes.constant(scale.astype(np.float32)))
+        value = nodes.add("Add", value, nodes.constant(shift.astype(np.float32)))
+    shape: tuple[int, ...] = (_num_outputs(model),)
+    if preparation.window is not None:
+        shape = (preparation.window.horizon, len(preparation.targets))
+        value = nodes.add("Reshape", value, nodes.constant(np.array([-1, *shape])))
+    return nodes, [shown(value, "prediction", FLOAT, *shape)]
 
 
 def _probabilities(nodes: Nodes, model: TrainedModel) -> str:

@@ -1,6 +1,7 @@
 """Preprocessing as ONNX nodes: the same arithmetic as `core.data.preparation`, in double, then float32.
 
-A table has one input a column, (N, 1): double for numbers and booleans (NaN for a missing one), string for categories.
+A table has one input a column, (N, 1), in a forecast (N, length): double for numbers and booleans
+(NaN for a missing one), string for categories.
 Arrays have one input `x`, (N, *shape).
 """
 
@@ -25,9 +26,10 @@ def prepare_nodes(preparation: Preparation, nodes: Nodes, x: str) -> tuple[Nodes
         given = helper.make_tensor_value_info("x", FLOAT, ["N", *preparation.shape])
         nodes.rename(_scaled_array(nodes, preparation.array, len(preparation.shape) + 1), x)
         return nodes, [given]
+    length = preparation.window.length if preparation.window is not None else 1
     kinds = {feature.name: feature.kind for feature in preparation.features}
     inputs = [
-        helper.make_tensor_value_info(name, STRING if kinds.get(name) == "category" else DOUBLE, ["N", 1])
+        helper.make_tensor_value_info(name, STRING if kinds.get(name) == "category" else DOUBLE, ["N", length])
         for name in preparation.columns
     ]
     values: dict[str, str] = {name: name for name in preparation.columns}
@@ -35,7 +37,11 @@ def prepare_nodes(preparation: Preparation, nodes: Nodes, x: str) -> tuple[Nodes
         values[name] = expression(nodes, parse_expression(text), values)
     values |= _normalized_together(nodes, preparation, values)
     encoded = [_encoded(nodes, feature, values[feature.name]) for feature in preparation.features]
-    flat = nodes.add("Concat", *encoded, axis=1)
+    if preparation.window is not None:
+        widths = [feature.width for feature in preparation.features]
+        shapes = [nodes.constant(np.array([-1, length, width])) for width in widths]
+        encoded = [nodes.add("Reshape", value, shape) for value, shape in zip(encoded, shapes, strict=True)]
+    flat = nodes.add("Concat", *encoded, axis=-1)
     nodes.rename(nodes.add("Reshape", flat, nodes.constant(np.array([-1, *preparation.shape]))), x)
     return nodes, inputs
 

@@ -21,8 +21,8 @@ def forward(network: nn.Module, x: Tensor, rows_at_once: int | None = None) -> T
     most = rows_at_once or int(getattr(network, "rows_at_once", _ROWS_AT_ONCE))
     with torch.inference_mode():
         if len(x) <= most:
-            return network(x)  # type: ignore[no-any-return]
-        return torch.cat([network(chunk) for chunk in torch.split(x, most)])
+            return network(x.contiguous())  # type: ignore[no-any-return]
+        return torch.cat([network(chunk.contiguous()) for chunk in torch.split(x, most)])
 
 
 def probabilities(z: Tensor) -> Floats:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core.data.prepare import Prepared
 from core.data.split import data_error
+from core.data.windows import as_slice
 from core.engine.losses import Loss, class_weights
 from core.spec.job import JobSpec
 
@@ -39,7 +40,7 @@ class Rows:
         """Rows `first` to `last` of the order (None: as they stand)."""
         where: Any = slice(first, last) if order is None else order[first:last]
         weight = None if self.loss_weight is None else self.loss_weight[where]
-        return self.x[where], self.target[where], weight
+        return self.x[where].contiguous(), self.target[where].contiguous(), weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,11 @@ def split_rows(
     """Training, validation and test rows on the device; None where a part is empty."""
     per_class = _weights_of_classes(prepared, spec)
 
-    def part(index: NDArray[np.int64]) -> Rows | None:
-        if not len(index):
+    def part(numbers: NDArray[np.int64]) -> Rows | None:
+        if not len(numbers):
             return None
+        # windows overlap: what can stay a view of the rows is not copied out of them
+        index: Any = as_slice(numbers) if prepared.preparation.window is not None else numbers
         x = torch.from_numpy(prepared.x[index])
         event = None if prepared.weight is None else prepared.weight[index]
         if prepared.y is None:

@@ -78,6 +78,8 @@ class TrainedModel:
         values = numbers(z, self.spec.loss)
         if self.spec.task == "regression":
             values = self.preparation.unscale_target(values)
+            if (window := self.preparation.window) is not None:
+                return json_numbers(values.reshape(len(values), window.horizon, -1))
             # one target is a number a row, several are a list
             return json_numbers(values[:, 0] if values.shape[1] == 1 else values)
         if output == "error":

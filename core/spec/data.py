@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from core.spec.base import Bool, ColumnName, Count, Float, Fraction, Int, Seed, SpecModel
 from core.spec.polynomial import PolynomialSpec
+from core.spec.windows import WindowSpec
 
 Targets = Annotated[tuple[ColumnName, ...], Field(min_length=1)]
 
@@ -21,7 +22,9 @@ class SplitSpec(SpecModel):
     stratify: Bool = Field(True, description="keep the classes' shares in every part; classification alone")
     group: ColumnName | None = Field(None, description="column whose equal values all go to one side; it is no feature")
     order_by: ColumnName | None = Field(
-        None, description="column to sort by: earliest rows train, latest test; it is no feature"
+        None,
+        description="column to sort by: earliest rows train, latest test; it is no feature; with data.window it gives "
+        "the order of the rows beside group or column as well",
     )
     column: ColumnName | None = Field(
         None, description="column that says train, validation or test for each row; it is no feature"
@@ -40,13 +43,6 @@ class SplitSpec(SpecModel):
                 "no_training_rows",
                 "received validation {validation} + test {test}, expected a sum below 1; do lower one of them",
                 {"validation": self.validation, "test": self.test, "field": "validation"},
-            )
-        ways = [name for name in ("group", "order_by", "column") if getattr(self, name) is not None]
-        if len(ways) > 1:
-            raise PydanticCustomError(
-                "conflicting_split",
-                "received {ways} together, expected one of them at most; do keep the one that decides",
-                {"ways": " and ".join(ways), "field": ways[-1]},
             )
         return self
 
@@ -71,7 +67,8 @@ class PreprocessSpec(SpecModel):
     )
     target_scale: Literal["none", "standard"] = Field(
         "none",
-        description="standard trains a regression on targets of mean 0 and deviation 1; metrics stay in the unit",
+        description="standard trains a regression on targets of mean 0 and deviation 1; metrics stay in the unit; with "
+        "data.window standard is the default",
     )
 
 
@@ -93,6 +90,9 @@ class DataSpec(SpecModel):
         None,
         description="column of event weights, used in the loss and in every metric; they may be negative, but each "
         "part's must sum to more than 0",
+    )
+    window: WindowSpec | None = Field(
+        None, description="forecasting: windows over rows in time order to columns behind them; null: row by row"
     )
     input_shape: Annotated[tuple[Count, ...], Field(min_length=1, max_length=4)] | None = Field(
         None, description="axes to give a table's features, such as [1, 8, 8] (channels, height, width); null: flat"

@@ -184,12 +184,15 @@ NamedMetric = Annotated[
 """A metric as a spec writes it; a resolved spec has its name."""
 
 
-def always_reported(task: Task, *, binary: bool) -> tuple[Metric, ...]:
-    """The metrics that a run of this task reports whether asked or not (the loss apart)."""
+def always_reported(task: Task, *, binary: bool, window: bool = False) -> tuple[Metric, ...]:
+    """The metrics that a run of this task reports whether asked or not (the loss apart).
+
+    Forecasts (`window`) are compared across data sets on the scaled columns, as the literature does.
+    """
     if task == "classification":
         return ("accuracy", "auc") if binary else ("accuracy",)
     if task == "regression":
-        return ("mse", "rmse", "mae", "r2")
+        return ("mse", "rmse", "mae", "r2", "scaled_mse", "scaled_mae") if window else ("mse", "rmse", "mae", "r2")
     return ("mse", "mae")
 
 

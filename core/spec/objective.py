@@ -182,7 +182,8 @@ def resolve_metrics(spec: JobSpec, roles: Roles, findings: Findings) -> tuple[Me
                 f"received {name} for {what}, expected {one_of(known)}; do choose one of them",
                 needs=_RESTS_ON,
             )
-    return tuple(dict.fromkeys((*always_reported(task, binary=binary), *(spec.metrics or ()))))
+    always = always_reported(task, binary=binary, window=spec.data.window is not None)
+    return tuple(dict.fromkeys((*always, *(spec.metrics or ()))))
 
 
 def check_watched(

@@ -14,6 +14,7 @@ from core.spec.findings import Findings, nearest, one_of, show
 from core.spec.job import JobSpec
 from core.spec.limits import Limits
 from core.spec.metrics import Task
+from core.spec.window_roles import with_window
 
 MAX_AUTO_CLASSES = 50
 _SPLITS = ("train", "validation", "test")
@@ -36,6 +37,10 @@ def assign_roles(spec: JobSpec, schema: DatasetSchema, limits: Limits, findings:
     """The parts of all columns; faults and warnings go to `findings`."""
     if schema.kind == "arrays":
         return _array_roles(spec, schema, findings)
+    if spec.data.window is not None:
+        spec = with_window(spec, spec.data.window, schema, findings)
+    else:
+        _one_way_to_split(spec, findings)
     targets = _targets(spec, schema, findings)
     task = _table_task(spec, targets, findings)
     data = _with_defaults(spec.data, schema, task, targets)
@@ -45,7 +50,20 @@ def assign_roles(spec: JobSpec, schema: DatasetSchema, limits: Limits, findings:
     )
     features = table_features(data, schema, reserved, limits, findings)
     resolved = data.model_copy(update={"features": features.listed or None})
-    return Roles(resolved, task, classes, max(len(targets), 1), features.shape, features.names)
+    outputs, shape = max(len(targets), 1), features.shape
+    if data.window is not None:
+        outputs, shape = outputs * data.window.horizon, None if shape is None else (data.window.length, *shape)
+    return Roles(resolved, task, classes, outputs, shape, features.names)
+
+
+def _one_way_to_split(spec: JobSpec, findings: Findings) -> None:
+    ways = [name for name in ("group", "order_by", "column") if getattr(spec.data.split, name) is not None]
+    if len(ways) > 1:
+        findings.fault(
+            f"/data/split/{ways[-1]}",
+            "conflicting_split",
+            f"received {' and '.join(ways)} together, expected one of them at most; do keep the one that decides",
+        )
 
 
 def find_column(name: str, where: str, schema: DatasetSchema, findings: Findings) -> Column | None:
@@ -188,11 +206,14 @@ def _with_defaults(data: DataSpec, schema: DatasetSchema, task: Task | None, tar
 
 def _reserved(data: DataSpec, schema: DatasetSchema, findings: Findings) -> dict[str, str]:
     """Columns that are no features, each with its part."""
-    reserved = dict.fromkeys(data.targets, "target")
+    # what a window predicts it may look back at
+    reserved = {} if data.window is not None else dict.fromkeys(data.targets, "target")
     if schema.default_target is not None and not data.targets:
         reserved[schema.default_target] = "target"
     split = data.split
     parts = [("weight", data.weight), ("split/group", split.group), ("split/order_by", split.order_by)]
+    if data.window is not None and data.window.series != split.group:
+        parts.append(("window/series", data.window.series))
     for part, name in [*parts, ("split/column", split.column)]:
         if name is None:
             continue
@@ -326,6 +347,7 @@ def _refuse_table_fields(data: DataSpec, findings: Findings) -> None:
         "/data/derive": data.derive,
         "/data/polynomial": data.polynomial,
         "/data/input_shape": data.input_shape,
+        "/data/window": data.window,
     }
     for where, value in named.items():
         if value:

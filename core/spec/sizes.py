@@ -13,6 +13,7 @@ from core.spec.job import JobSpec
 from core.spec.limits import Limits
 from core.spec.optimizers import LBFGS, SGD, Adam, AdamW, Muon, Optimizer, RMSprop
 from core.spec.shapes import Body
+from core.spec.windows import window_sizes
 
 _STEP_S = 80e-6  # what a step costs beside its arithmetic, measured on one core
 _LAYER_S = 10e-6  # and each layer in it, beyond the few of a small network
@@ -80,12 +81,21 @@ def measure(spec: JobSpec, body: Body, schema: DatasetSchema, limits: Limits, fi
         findings.exceeded(
             "/training/epochs", "too_many_epochs", f"{training.epochs} epochs", limits.epochs, do="lower it"
         )
-    parts = split_sizes(schema.rows, spec.data.split, _marked(spec.data.split, schema) or None)
+    parts = _parts(spec, schema)
     folds: tuple[dict[str, int], ...] = ()
     if spec.data.split.folds:
         folds = sizes_of_folds(parts["train"] + parts["validation"], parts["test"], spec.data.split)
         parts = max(folds, key=lambda fold: fold["train"])
-    if parts["train"] < 1:
+    if parts["train"] < 1 and spec.data.window is not None:
+        window = spec.data.window
+        findings.fault(
+            "/data/window/length",
+            "no_training_rows",
+            f"received windows of {window.length} rows to look at and {window.horizon} to predict for {schema.rows} "
+            "rows, expected one at least among the training rows; do lower length or horizon",
+            needs=("/data/dataset", "/data/split", "/data/window"),
+        )
+    elif parts["train"] < 1:
         findings.fault(
             "/data/split",
             "no_training_rows",
@@ -109,7 +119,9 @@ def measure(spec: JobSpec, body: Body, schema: DatasetSchema, limits: Limits, fi
         findings.exceeded(
             "/training/epochs", "too_many_steps", what, limits.steps, do="train fewer epochs or larger batches"
         )
-    memory = _memory(spec, body, limits, findings, rows=schema.rows, batch=batch)
+    memory = _memory(
+        spec, body, limits, findings, rows=schema.rows, batch=batch, compared=max(parts["validation"], parts["test"])
+    )
     seconds = sum(_seconds(spec, body, *each) for each in zip(folds or (parts,), steps, strict=True))
     return Sizes(
         parts, folds, steps_per_epoch, total_steps, memory, round(_FIXED_S + seconds, 3), max(steps) * training.epochs
@@ -121,7 +133,21 @@ def evaluation_rows(values_per_row: int) -> int:
     return max(1, min(_EVALUATION_ROWS, _EVALUATION_VALUES // max(1, values_per_row)))
 
 
-def _memory(spec: JobSpec, body: Body, limits: Limits, findings: Findings, *, rows: int, batch: int) -> int:
+def _parts(spec: JobSpec, schema: DatasetSchema) -> dict[str, int]:
+    """Samples of each part: rows, or the windows that fit into the rows of each series."""
+    split, window = spec.data.split, spec.data.window
+    marked = _marked(split, schema) or None
+    if window is None:
+        return split_sizes(schema.rows, split, marked)
+    column = schema.column(window.series) if window.series is not None else None
+    if split.group is not None or marked is not None or column is None or column.counts is None:
+        return window_sizes([split_sizes(schema.rows, split, marked)], window)
+    return window_sizes([split_sizes(rows, split) for rows in column.counts], window)
+
+
+def _memory(
+    spec: JobSpec, body: Body, limits: Limits, findings: Findings, *, rows: int, batch: int, compared: int
+) -> int:
     """Bytes of data (with its permuted copy), weights, gradients, best weights, optimizer state and activations."""
     item = 8 if spec.training.precision == "float64" else 4
     inputs = math.prod(body.input_shape or ())
@@ -139,6 +165,11 @@ def _memory(spec: JobSpec, body: Body, limits: Limits, findings: Findings, *, ro
         )
     activations = max(activations, item * min(rows, evaluation_rows(values)) * values)
     data = 2 * item * rows * (inputs + 2)
+    if (window := spec.data.window) is not None:
+        # windows are views of the rows, but of several series copies; forecasts of a part are compared in double
+        outputs = math.prod(body.output_shape or ())
+        copied = window.series is not None
+        data = item * rows * (2 * inputs // window.length + (inputs if copied else 0)) + 4 * 8 * compared * outputs
     weights = item * body.parameters * (3 + optimizer_slots(spec.optimizer))
     total = activations + data + weights
     if total > limits.memory_bytes:

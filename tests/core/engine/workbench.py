@@ -12,7 +12,7 @@ from core.data.ingest import Ingested, ingest
 from core.engine.run import Run, train
 from core.events import Checkpoint, Event, Metrics
 from core.spec.limits import Limits
-from core.spec.plan import check_job
+from core.spec.plan import Plan, check_job
 from core.states import StopReason
 
 
@@ -52,12 +52,17 @@ class Bench:
     folder: Path
     sets: dict[str, Ingested]
 
-    def run(self, body: dict[str, Any], **options: Any) -> Run:
-        """The run of a job body, checked and resolved as the service does it."""
+    def plan(self, body: dict[str, Any]) -> Plan:
+        """The plan of a job body; a built-in set is made at its first use."""
         name = body["data"]["dataset"]
         if name not in self.sets:
             self.sets[name] = make_builtin(name, body["data"].get("parameters", {}), self.folder / "data" / name)
-        plan = check_job(body, lambda _: self.sets[name].schema, Limits())
+        return check_job(body, lambda _: self.sets[name].schema, Limits())
+
+    def run(self, body: dict[str, Any], **options: Any) -> Run:
+        """The run of a job body, checked and resolved as the service does it."""
+        name = body["data"]["dataset"]
+        plan = self.plan(body)
         workdir = self.folder / f"run{len(list(self.folder.iterdir()))}"
         workdir.mkdir()
         return Run(plan.spec, self.sets[name].schema, self.sets[name].data_path, workdir, **options)

@@ -22,6 +22,9 @@ LAYOUT = (
     "it, channels_first for data of one channel; nothing to other numbers of axes"
 )
 
+MOST_VALUES = 10**12
+"""Of one sample between two layers: far beyond any memory, near enough for arithmetic that sums and prints them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -116,7 +119,14 @@ class LayerBase(SpecModel):
         """This layer with all decided that what comes in decides, and what goes out; None behind a fault."""
         try:
             layer = self.settled(signal)
-            return layer, layer.passed(signal)
+            after = layer.passed(signal)
+            if math.prod(after.shape) > MOST_VALUES:
+                raise ShapeError(
+                    f"received sizes that give {list(after.shape)} out of {list(signal.shape)}, expected at most "
+                    f"{MOST_VALUES} values; do lower them",
+                    code="too_many_values",
+                )
+            return layer, after
         except ShapeError as error:
             fault(error)
             shape = self.shape_of_any()
@@ -160,7 +170,11 @@ class LayerBase(SpecModel):
         return 0
 
     def flops(self, shape: Shape) -> int:
-        """Floating-point operations of one sample's forward pass; a multiply-add counts two."""
+        """Floating-point operations of one sample's forward pass; a multiply-add counts two.
+
+        Products of matrices and convolutions count as `torch.utils.flop_counter` counts them; biases, norms, pooling
+        and functions of one value, which it leaves out, count the operations of their formula.
+        """
         return self.cost * math.prod(shape)
 
     def stored_values(self, shape: Shape) -> int:

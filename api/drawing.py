@@ -26,6 +26,23 @@ class Curves:
     best_epoch: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What a job's history tells of its layers: rows of (step, values by name), and the layers' types by index."""
+
+    title: str
+    status: str
+    rows: Sequence[tuple[int, Mapping[str, float | None]]]
+    types: Sequence[str]
+
+
+def draw_layers(kind: Literal["svg", "png"], layers: Layers) -> bytes:
+    """The picture; the same history gives the same bytes."""
+    with _one_at_a_time:
+        picture: bytes = importlib.import_module("api.pictures").render_layers(kind, layers)
+        return picture
+
+
 def draw(kind: Literal["svg", "png"], curves: Curves) -> bytes:
     """The picture; the same curves give the same bytes."""
     with _one_at_a_time:

@@ -11,6 +11,7 @@ from typing import Literal
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from api.drawing import Layers
 from api.pictures import (
     calibration,
     confusion,
@@ -20,6 +21,7 @@ from api.pictures import (
     graph,
     histograms,
     latent,
+    layers,
     loss_landscape,
     reconstructions,
     roc,
@@ -46,3 +48,9 @@ def render(kind: Literal["svg", "png"], data: Data) -> bytes:
     """The bytes of the picture of an analysis; the same data give the same bytes."""
     with mpl.rc_context(STYLE):
         return saved(PICTURES[data["type"]](data), kind)
+
+
+def render_layers(kind: Literal["svg", "png"], history: Layers) -> bytes:
+    """The bytes of the picture of a run's layers; the same history gives the same bytes."""
+    with mpl.rc_context(STYLE):
+        return saved(layers.draw(history), kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from anyio import to_thread
@@ -21,21 +22,35 @@ router = APIRouter(tags=["pictures"])
 MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 # more points than that no picture shows
 POINTS = 2000
+LOOKS = 300
+
+
+Draw = Callable[[Parts, Principal, str, Literal["svg", "png"]], bytes]
 
 
 def _draw(parts: Parts, who: Principal, job_id: str, kind: Literal["svg", "png"]) -> bytes:
     with reading(parts.sessions) as session:
         view = jobs.get(session, who, job_id)
-        page = metrics.page(session, who, job_id, limit=10**9, max_points=POINTS)
+        page = metrics.page(session, who, job_id, limit=10**9, max_points=POINTS, layers=False)
     best_epoch = (view.result or {}).get("best_epoch")
     rows = [(row.epoch, row.step, row.values) for row in page.data]
     return drawing.draw(kind, drawing.Curves(view.name or view.id, view.status, rows, best_epoch))
 
 
+def _draw_layers(parts: Parts, who: Principal, job_id: str, kind: Literal["svg", "png"]) -> bytes:
+    with reading(parts.sessions) as session:
+        view = jobs.get(session, who, job_id)
+        page = metrics.page(session, who, job_id, limit=10**9, max_points=LOOKS, layers=True)
+    network = view.spec["network"]
+    types = [layer["type"] for layer in (*network["layers"], *(network["head"] or ()))]
+    rows = [(row.step, row.values) for row in page.data]
+    return drawing.draw_layers(kind, drawing.Layers(view.name or view.id, view.status, rows, types))
+
+
 async def _picture(
-    request: Request, parts: Parts, who: Principal, job_id: str, kind: Literal["svg", "png"]
+    request: Request, parts: Parts, who: Principal, job_id: str, kind: Literal["svg", "png"], *, draw: Draw = _draw
 ) -> Response:
-    content = await to_thread.run_sync(_draw, parts, who, job_id, kind, limiter=parts.drawing)
+    content = await to_thread.run_sync(draw, parts, who, job_id, kind, limiter=parts.drawing)
     response = conditional(request, content, MEDIA_TYPES[kind])
     response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
     return response
@@ -59,3 +74,23 @@ async def plot_svg(request: Request, job_id: JobId, who: Reader, parts: PartsDep
 async def plot_png(request: Request, job_id: JobId, who: Reader, parts: PartsDep) -> Response:
     """Loss and metrics over the epochs, for a document."""
     return await _picture(request, parts, who, job_id, "png")
+
+
+@router.get(
+    "/v1/jobs/{job_id}/layers.svg",
+    response_class=Response,
+    responses={**conditionals(404), 200: binary(MEDIA_TYPES["svg"], "the picture")},
+)
+async def layers_svg(request: Request, job_id: JobId, who: Reader, parts: PartsDep) -> Response:
+    """Gradients, updates and activations of each layer over the steps, where monitor.layers asked for them."""
+    return await _picture(request, parts, who, job_id, "svg", draw=_draw_layers)
+
+
+@router.get(
+    "/v1/jobs/{job_id}/layers.png",
+    response_class=Response,
+    responses={**conditionals(404), 200: binary(MEDIA_TYPES["png"], "the picture")},
+)
+async def layers_png(request: Request, job_id: JobId, who: Reader, parts: PartsDep) -> Response:
+    """Gradients, updates and activations of each layer over the steps, for a document."""
+    return await _picture(request, parts, who, job_id, "png", draw=_draw_layers)

@@ -37,6 +37,7 @@ class JobLinks(Answer):
     events: str
     checkpoints: str
     plot: str
+    layers: str
     predict: str
     export: str
 
@@ -44,7 +45,7 @@ class JobLinks(Answer):
     def of(cls, job_id: str) -> Self:
         base = f"/v1/jobs/{job_id}"
         rest = {name: f"{base}/{name}" for name in ("metrics", "events", "checkpoints", "predict", "export")}
-        return cls(self_=base, plot=f"{base}/plot.svg", **rest)
+        return cls(self_=base, plot=f"{base}/plot.svg", layers=f"{base}/layers.svg", **rest)
 
 
 class Job(Answer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from core.db.tables import Metric
 from core.services.jobs import find
 from core.services.principal import Principal
-from core.services.thinning import thin
+from core.services.thinning import is_of_layer, thin
 from core.states import TERMINAL
 
 
@@ -45,18 +45,27 @@ def page(
     after: int = 0,
     limit: int = 1000,
     max_points: int | None = None,
+    layers: bool | None = None,
 ) -> MetricsPage:
     """The rows with a number above `after`, oldest first.
 
     With `max_points` all of them to the end, thinned to at most so many: first, last and every series' extremes stay.
+    `layers`: what tells of layers alone, or what does not; None for both. Rows of which nothing is left are left out.
     """
     job = find(session, principal, job_id)
     query = select(Metric.seq, Metric.epoch, Metric.step, Metric.time, Metric.values, Metric.non_finite)
     query = query.where(Metric.job_id == job.id, Metric.seq > after).order_by(Metric.seq)
     rows = session.execute(query if max_points else query.limit(limit)).all()
     next_after = rows[-1].seq if rows else after
-    if max_points:
-        places = thin([row.values for row in rows], max_points)
-        rows = [rows[place] for place in places]
     data = [MetricRow(row.seq, row.epoch, row.step, row.time, row.values, row.non_finite) for row in rows]
+    if layers is not None:
+        data = [part for row in data if (part := _part(row, layers=layers)).values]
+    if max_points:
+        data = [data[place] for place in thin([row.values for row in data], max_points)]
     return MetricsPage(data, next_after, job.status in TERMINAL and next_after >= job.metric_seq, job.version)
+
+
+def _part(row: MetricRow, *, layers: bool) -> MetricRow:
+    """The row with the values that tell of layers alone, or with all others."""
+    values = {name: value for name, value in row.values.items() if is_of_layer(name) == layers}
+    return replace(row, values=values, non_finite=[name for name in row.non_finite if name in values])

@@ -158,12 +158,12 @@ class Job:
         """Writes a checkpoint (best, last or an id) as a safetensors file, its sha256 checked."""
         return save_checkpoint(self._transport, self._checkpoint_id(checkpoint), Path(path))
 
-    def plot(self, path: str | Path) -> Path:
-        """Writes the learning curves as a picture; the path ends in .svg or .png."""
+    def plot(self, path: str | Path, *, layers: bool = False) -> Path:
+        """Writes the learning curves as a picture, or with `layers` what monitor.layers recorded; .svg or .png."""
         target = Path(path)
         if target.suffix not in (".svg", ".png"):
             raise ValueError(f"a picture is .svg or .png, not {target.suffix or target.name!r}")
-        return self._save(f"{self._path()}/plot{target.suffix}", target)
+        return self._save(f"{self._path()}/{'layers' if layers else 'plot'}{target.suffix}", target)
 
     def cancel(self) -> Self:
         """Asks it to stop for good; its work is kept in a checkpoint."""

@@ -154,6 +154,8 @@ def test_a_picture_is_svg_or_png(script: Script, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\.svg or \.png"):
         job.plot(tmp_path / "curve.jpg")
     assert job.plot(tmp_path / "curve.svg").read_bytes() == b"<svg/>"
+    assert job.plot(tmp_path / "layers.png", layers=True).read_bytes() == b"<svg/>"
+    assert [seen.path for seen in script.seen[-2:]] == ["/v1/jobs/job_1/plot.svg", "/v1/jobs/job_1/layers.png"]
 
 
 def test_fields_of_a_newer_service_are_kept(script: Script) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.db.session import reading
-from core.events import Log
+from core.events import Log, Metrics
 from core.services import events, metrics
 from core.services.principal import LOCAL
 from core.services.thinning import thin
@@ -50,6 +50,39 @@ def test_a_spike_of_one_row_stays() -> None:
     assert {4321, 7777} <= set(places)
     assert len(places) > 60
     assert max(after - before for before, after in pairwise(places)) < 400
+
+
+def test_hundreds_of_series_of_layers_leave_room_for_the_loss() -> None:
+    rows: list[dict[str, float | None]] = [{"train.loss": math.sin(step / 50), "lr": 0.1} for step in range(3_000)]
+    for step in range(0, 3_000, 20):
+        rows[step] |= {f"layer.{index}.{stat}": step * index for index in range(40) for stat in "abcdefgh"}
+    rows[1234]["train.loss"], rows[2345]["train.loss"] = 9.0, -9.0
+    # the layers stand first in the rows
+    places = thin([dict(reversed(one.items())) for one in rows], 300)
+    assert len(places) == 300
+    assert {1234, 2345} <= set(places)
+    assert max(after - before for before, after in pairwise(places)) < 100
+
+
+def test_what_tells_of_layers_and_what_does_not(house: House) -> None:
+    job = house.submit()
+    claim = house.take()
+    mixed = {"train.loss": 0.5, "layer.0.dead": 0.25, "layer.1.gradient_norm": None}
+    made = [Metrics(1, 1, {"layer.0.dead": 0.5}), Metrics(1, 2, mixed, ("layer.1.gradient_norm",)), row(3)]
+    house.record(claim, *made)
+    with reading(house.sessions) as session:
+        layers = metrics.page(session, LOCAL, job.id, layers=True)
+        others = metrics.page(session, LOCAL, job.id, layers=False)
+    assert [(one.step, list(one.values)) for one in layers.data] == [
+        (1, ["layer.0.dead"]),
+        (2, ["layer.0.dead", "layer.1.gradient_norm"]),
+    ]
+    assert layers.data[1].non_finite == ["layer.1.gradient_norm"]
+    assert [(one.step, list(one.values), one.non_finite) for one in others.data] == [
+        (2, ["train.loss"], []),
+        (3, ["train.loss"], []),
+    ]
+    assert layers.next_after == others.next_after == 3
 
 
 def test_metrics_by_page(house: House) -> None:

@@ -66,13 +66,18 @@ class SelfAttention(OverTime):
         return attention_flops(shape, self.heads, bias=self.bias)
 
     def stored_values(self, shape: Shape) -> int:
-        return 5 * math.prod(shape) + self.heads * shape[0] ** 2
+        return 5 * math.prod(shape) + stored_weights(shape[0], self.heads, self.dropout)
 
 
 def attention_flops(shape: Shape, heads: int, *, bias: bool) -> int:
     """Four linear maps, Q K^T and its product with V, biases, and five operations a value in the softmax."""
     time, features = shape
     return 8 * time * features**2 + 4 * time**2 * features + 4 * bias * time * features + 5 * heads * time**2
+
+
+def stored_weights(time: int, heads: int, dropout: float) -> int:
+    """What attention keeps of its weights: the fused kernel nothing; with dropout scores, softmax, mask and product."""
+    return 4 * heads * time**2 if dropout else 0
 
 
 class TransformerEncoder(OverTime):
@@ -121,7 +126,8 @@ class TransformerEncoder(OverTime):
 
     def stored_values(self, shape: Shape) -> int:
         time, features = shape
-        return self.layers * (11 * time * features + 2 * time * self.hidden + self.heads * time**2)
+        weights = stored_weights(time, self.heads, self.dropout)
+        return self.layers * (11 * time * features + 2 * time * self.hidden + weights)
 
 
 class PositionalEncoding(OverTime):

@@ -72,7 +72,7 @@ class Recurrent(LayerBase):
 
     def stored_values(self, shape: Shape) -> int:
         """The gates of every step, what is made of them, and the state."""
-        return self.layers * shape[0] * self.width * (self.gates + 2)
+        return self.layers * shape[0] * self.width * (self.gates + 3)
 
     def _fed(self, shape: Shape) -> list[int]:
         """Values a step that reach each of the layers."""

@@ -443,3 +443,47 @@ def test_dropout_of_attention_drops_in_training_alone() -> None:
     module, x = module_of(layer, (6, 4)), inputs((6, 4))
     assert torch.equal(module.eval()(x), module.eval()(x))
     assert not torch.equal(module.train()(x), module.train()(x))
+
+
+@pytest.mark.parametrize(
+    ("document", "shape"),
+    [
+        ({"type": "conv2d", "channels": 8, "kernel_size": 3}, (3, 16, 16)),
+        ({"type": "conv_transpose2d", "channels": 4, "kernel_size": 3, "stride": 2}, (8, 8, 8)),
+        ({"type": "batch_norm"}, (3, 16, 16)),
+        ({"type": "max_pool2d"}, (3, 16, 16)),
+        ({"type": "self_attention", "heads": 2}, (32, 16)),
+        ({"type": "self_attention", "heads": 2, "dropout": 0.1}, (32, 16)),
+        ({"type": "transformer_encoder", "layers": 2, "heads": 2, "hidden": 32}, (32, 16)),
+        ({"type": "transformer_encoder", "heads": 4, "hidden": 32, "dropout": 0.1}, (32, 16)),
+        ({"type": "lstm", "units": 16}, (20, 8)),
+        ({"type": "gru", "units": 16, "layers": 2}, (20, 8)),
+        (
+            {
+                "type": "residual",
+                "layers": [{"type": "conv2d", "channels": 8, "kernel_size": 3, "padding": 1}, {"type": "batch_norm"}],
+                "activation": "relu",
+            },
+            (3, 16, 16),
+        ),
+    ],
+    ids=lambda each: each["type"] if isinstance(each, dict) else "",
+)
+def test_stored_values_are_what_training_keeps(document: Document, shape: tuple[int, ...]) -> None:
+    """Within a factor of 2.5 of the numbers that autograd holds, inputs counted and parameters not."""
+    layer = settled(document, shape)
+    module = module_of(layer, shape, "float32")
+    known = {p.untyped_storage().data_ptr() for p in module.parameters()}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.untyped_storage().data_ptr() not in known:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    x = torch.randn(64, *shape, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        out = module(x)
+    held = sum(kept.values()) + out.untyped_storage().nbytes()
+    expected = 4 * 64 * (layer.stored_values(shape) + math.prod(shape))
+    assert 0.4 < held / expected < 2.5, (held, expected)

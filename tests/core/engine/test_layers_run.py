@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from core.engine.export import export
 from core.engine.network import Network, build_network
 from core.engine.outputs import forward
+from core.engine.run import train
 from core.engine.trained import load_trained
 from core.errors import Invalid
 from core.events import Checkpoint, Failed, Finished, Metrics
@@ -22,7 +23,7 @@ from core.spec.layers import LAYERS
 from core.spec.limits import Limits
 from core.spec.plan import check_job
 from tests.core.engine.test_resume import interrupted
-from tests.core.engine.workbench import Bench, files, last, rows
+from tests.core.engine.workbench import Bench, after_steps, files, last, rows
 from tests.core.spec.minimal import minimal, shape_for
 
 ROWS = 60
@@ -265,3 +266,18 @@ def test_the_estimate_of_time_is_of_the_right_size(bench: Bench, layers: list[di
         bench.events(spec)
         seconds.append(time.perf_counter() - start)
     assert 0.2 < min(seconds) / planned.time_estimate_s < 5, (seconds, planned.time_estimate_s)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_two_threads_resume_bit_for_bit(bench: Bench, name: str) -> None:
+    """Where a step is worth a second thread, by its operations and not by its weights."""
+    layers, shape = NETWORKS[name]
+    wide = {"channels": 32, "kernel_size": 5, "padding": 2}
+    more = {"convolutional": {"type": "conv2d", **wide}, "sequence": {"type": "conv1d", **wide}}.get(name)
+    spec = body(bench, [more, *layers] if more else layers, shape, batch_size=32)
+    straight = bench.events(spec, threads=2)
+    if more and name == "convolutional":
+        assert torch.get_num_threads() == 2
+    run = bench.run(spec, threads=2)
+    stopped = last(list(train(run, after_steps(3))), Checkpoint)
+    assert last(bench.resumed(run, stopped), Checkpoint).state_sha256 == last(straight, Checkpoint).state_sha256

@@ -46,10 +46,11 @@ check: $(STAMP) ## format, lint, types, import contracts
 	$(BIN)/mypy sdk/netmill scripts
 	$(BIN)/lint-imports
 
-format: $(STAMP) ## put the source in order, and the tables of settings in docs/deploy.md
+format: $(STAMP) ## put the source in order, and the tables of settings and analyses in docs/
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python scripts/write_settings.py
+	$(BIN)/python scripts/write_analyses.py
 
 bench: $(STAMP) ## how quick the service is on this machine
 	$(BIN)/python -m benchmarks.service

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from api.pictures.house import DIVERGING, Data, array, canvas, label, panel
 from api.pictures.images import bare, sheet
@@ -20,13 +21,13 @@ def draw(data: Data) -> Figure:
     heading = f"Layer {data['layer']} ({data['layer_type']}) · {many} of {' × '.join(map(str, data['shape']))}"
     top = float(np.abs(weights).max(initial=0.0)) or 1.0
     if weights.ndim == 2:
-        figure = canvas(min(11.0, 2.6 + 0.22 * weights.shape[1]), min(9.0, 1.8 + 0.2 * shown), heading)
+        figure = canvas(min(11.0, max(4.6, 2.6 + 0.22 * weights.shape[1])), min(9.0, 1.8 + 0.2 * shown), heading)
         axes = figure.subplots()
         _matrix(axes, weights, top, data["input_names"])
     else:
         columns = math.ceil(math.sqrt(shown))
         rows = math.ceil(shown / columns)
-        figure = canvas(min(9.0, 1.2 + 0.75 * columns), min(9.0, 1.0 + 0.75 * rows), heading)
+        figure = canvas(min(9.0, max(4.6, 1.2 + 0.75 * columns)), min(9.0, max(2.2, 1.0 + 0.75 * rows)), heading)
         axes = figure.subplots()
         _sheet(axes, weights, top, rows, columns)
     image = axes.images[0]
@@ -40,10 +41,12 @@ def _matrix(axes: Axes, weights: np.ndarray, top: float, names: list[str] | None
     panel(axes, grid=None)
     axes.imshow(weights, cmap=DIVERGING, vmin=-top, vmax=top, aspect="auto", interpolation="nearest")
     axes.set_ylabel("output")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     if names and len(names) <= 40:
         axes.set_xticks(range(len(names)), [label(name, 18) for name in names], rotation=60, ha="right", fontsize=8)
     else:
         axes.set_xlabel("input")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _sheet(axes: Axes, weights: np.ndarray, top: float, rows: int, columns: int) -> None:

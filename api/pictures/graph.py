@@ -132,7 +132,9 @@ def _layers(data: Data, heading: str) -> Figure:
                 (x - 0.36, y - 0.34), 0.72, 0.68, boxstyle="round,pad=0.04", facecolor="#f6f8fa", edgecolor=FAINT
             )
         )
-        axes.text(x, y + 0.2, label(node["label"], 16), ha="center", va="center", fontsize=8.5, fontweight="bold")
+        name = label(node["label"], 26)
+        size = min(8.5, 125 / max(1, len(name)))
+        axes.text(x, y + 0.2, name, ha="center", va="center", fontsize=size, fontweight="bold")
         if node["type"] == "loss":
             axes.text(x, y - 0.05, figures(node["value"]), ha="center", va="center", fontsize=8, color=VALUE)
             continue

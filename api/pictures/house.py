@@ -43,10 +43,11 @@ __all__ = [
 ]
 
 
-def canvas(width: float, height: float, title: str) -> Figure:
-    """An empty figure of so many inches with its heading."""
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)  # type: ignore[call-arg, union-attr]
+def canvas(width: float, height: float, title: str, *, arranged: bool = True) -> Figure:
+    """An empty figure of so many inches with its heading; `arranged` leaves the places of its parts to Matplotlib."""
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained" if arranged else None, facecolor="white")
+    if arranged:
+        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)  # type: ignore[call-arg, union-attr]
     heading = printable(title, 110)
     # a letter of this weight is about 0.0076 inches wide for each point of its size
     size = min(11.5, width / (0.0076 * max(1, len(heading))))

@@ -35,7 +35,7 @@ def read_schema(request: Request, who: Reader) -> Response:
 
 @router.get("/v1/catalog", response_model=Document, responses=conditionals())
 def read_catalog(request: Request, who: Reader) -> Response:
-    """Every layer, activation, init, loss, metric, optimizer, schedule and family with its parameters."""
+    """Every layer, activation, init, loss, metric, optimizer, schedule, family and analysis with its parameters."""
     del who
     return conditional(request, _catalog())
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from core.spec.base import Bool, ColumnName, Positive, Seed, SpecModel
 from core.spec.dataset import Category
-from core.spec.metrics import Metric
+from core.spec.metrics import CALIBRATION_BINS, Metric
 
 SplitName = Literal["train", "validation", "test"]
 HistogramOf = Literal["weights", "biases", "gradients", "activations"]
@@ -76,7 +76,7 @@ class Calibration(_OfRows):
 
     type: Literal["calibration"] = "calibration"
     bins: Annotated[int, Field(strict=True, ge=2, le=100)] = Field(
-        10, description="bins of the probability, 2 to 100; default 10"
+        CALIBRATION_BINS, description=f"bins of the probability, 2 to 100; default {CALIBRATION_BINS}, as the metric"
     )
     strategy: Literal["uniform", "quantile"] = Field(
         "uniform", description="bins of equal width, or of equally many rows; default uniform"

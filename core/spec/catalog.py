@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from core.spec.activations import ActivationLayer
+from core.spec.analyses import ANALYSES
 from core.spec.inits import Init
 from core.spec.job import JobSpec
 from core.spec.layers import LAYERS
@@ -22,7 +23,7 @@ _LIMIT = {"exclusiveMinimum": "above", "minimum": "from", "maximum": "up to", "e
 
 
 def catalog() -> dict[str, Any]:
-    """Layers, activations, inits, losses, metrics, optimizers, schedules and families with their parameters."""
+    """Layers, activations, inits, losses, metrics, optimizers, schedules, families, analyses with parameters."""
     activations = {str(model.model_fields["type"].default): model for model in get_args(ActivationLayer)}
     return {
         "layers": _entries("type", {name: model for name, model in LAYERS.items() if name not in activations}),
@@ -43,6 +44,7 @@ def catalog() -> dict[str, Any]:
         "optimizers": _entries("type", _members(Optimizer)),
         "schedules": _entries("type", _members(Schedule)),
         "families": _entries("family", FAMILIES),
+        "analyses": _entries("type", ANALYSES),
     }
 
 

@@ -31,20 +31,21 @@ def calibration(request: Calibration, context: Context) -> dict[str, Any]:
         p, right = p[:, index], part.rows.y == index
     edges = bin_edges(p, request.bins, request.strategy)
     bins = reliability(p, right, weight, edges)
-    filled = [each for each in bins if each["rows"]]
-    total = sum(each["weight"] for each in filled)
-    gaps = [(each["weight"], abs(each["right"] - each["probability"])) for each in filled]
+    total = float(weight.sum())
+    place = _places(p, edges)
+    gaps = np.abs(np.bincount(place, weights=weight * (right - p), minlength=request.bins))
+    apart = [abs(each["right"] - each["probability"]) for each in bins if each["rows"]]
     return {
         **part.facts(),
         "weighted": part.rows.weight is not None,
         "class": None if index is None else classes[index],
         "strategy": request.strategy,
         "bins": bins,
-        "ece": sum(w * gap for w, gap in gaps) / total if total else None,
-        "mce": max((gap for _, gap in gaps), default=None),
-        "brier": float(np.average(np.square(p - right), weights=weight)) if weight.sum() else None,
-        "mean_probability": float(np.average(p, weights=weight)) if weight.sum() else None,
-        "mean_right": float(np.average(right, weights=weight)) if weight.sum() else None,
+        "ece": float(gaps.sum() / total) if total > 0 else None,
+        "mce": max(apart, default=None),
+        "brier": float(np.square(p - right) @ weight / total) if total > 0 else None,
+        "mean_probability": float(p @ weight / total) if total > 0 else None,
+        "mean_right": float(right @ weight / total) if total > 0 else None,
     }
 
 
@@ -56,7 +57,7 @@ def bin_edges(p: Floats, bins: int, strategy: str) -> Floats:
 
 def reliability(p: Floats, right: NDArray[np.bool_], w: Floats, edges: Floats) -> list[dict[str, Any]]:
     """One entry a bin; `deviation` is the binomial one of the share at the bin's effective number of rows."""
-    place = np.searchsorted(edges[1:-1], p)
+    place = _places(p, edges)
     bins: list[dict[str, Any]] = []
     for index in range(len(edges) - 1):
         here = place == index
@@ -74,6 +75,11 @@ def reliability(p: Floats, right: NDArray[np.bool_], w: Floats, edges: Floats) -
             }
         )
     return bins
+
+
+def _places(p: Floats, edges: Floats) -> NDArray[np.int64]:
+    """(N,) the bin of each row; an edge belongs to the bin below it."""
+    return np.searchsorted(edges[1:-1], p)
 
 
 def _deviation(share: float, per_row: float) -> float:

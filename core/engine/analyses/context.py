@@ -56,13 +56,15 @@ class Context:
 class Part:
     """Rows of one part of the data: `split` says which one it became, `of_rows` how many it has in all.
 
-    `numbers` (N,) are the rows' places in the data set without the rows that have no target.
+    `numbers` (N,) are the rows' places in the data set without the rows that have no target, `target_width` (T,) the
+    targets' deviations in the training rows.
     """
 
     split: SplitName
     of_rows: int
     rows: Rows
     numbers: NDArray[np.int64]
+    target_width: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -82,9 +84,9 @@ def part_of(context: Context, split: SplitName, most: int | None = None, seed: i
     assert rows is not None
     numbers: NDArray[np.int64] = np.asarray(getattr(prepared, name))
     if most is None or len(rows) <= most:
-        return Part(name, len(rows), rows, numbers)
+        return Part(name, len(rows), rows, numbers, prepared.target_width)
     chosen = np.sort(rng(seed, "rows").permutation(len(rows))[:most])
-    return Part(name, len(rows), taken(rows, chosen), numbers[chosen])
+    return Part(name, len(rows), taken(rows, chosen), numbers[chosen], prepared.target_width)
 
 
 def taken(rows: Rows, chosen: NDArray[np.int64]) -> Rows:

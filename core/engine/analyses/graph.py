@@ -81,8 +81,6 @@ def layer_graph(run: Pass, context: Context) -> dict[str, Any]:
 
 
 def _layer_node(at: int, kind: str, values: Tensor) -> dict[str, Any]:
-    gradient = values.grad
-    assert gradient is not None
     flat = values.detach()
     return {
         "id": at,
@@ -94,7 +92,7 @@ def _layer_node(at: int, kind: str, values: Tensor) -> dict[str, Any]:
         "deviation": float(flat.std(correction=0)),
         "least": float(flat.min()),
         "greatest": float(flat.max()),
-        "gradient_norm": float(gradient.norm()),
+        "gradient_norm": 0.0 if values.grad is None else float(values.grad.norm()),
     }
 
 

@@ -40,6 +40,9 @@ def encoding_layer(context: Context) -> int:
     Of neighbours that are equally narrow (a layer and its activation) the last: what the decoder is given.
     """
     spec = context.model.spec
+    known = getattr(spec.layered(), "encoding", None)
+    if known is not None:
+        return int(known)
     hidden = len(spec.layered().layers)
     if not hidden:
         raise refuse(

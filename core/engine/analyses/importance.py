@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from core.engine.analyses.context import Context, Part, part_of, refuse, rng
 from core.engine.analyses.objective import check_cost
 from core.engine.analyses.units import groups
-from core.engine.metrics import classification_metrics, regression_metrics
-from core.engine.outputs import forward, numbers, probabilities
+from core.engine.evaluate import Evaluator
 from core.spec.analyses import Features
 from core.spec.base import Shape
 from core.spec.metrics import improves_upwards
@@ -52,12 +51,13 @@ def features(request: Features, context: Context) -> dict[str, Any]:
         )
     check_cost(context, passes, "/rows", "lower rows or repeats")
     metric = request.metric or _main_metric(context)
-    base = _score(metric, context, part, part.rows.x)
+    score = _figure_of(metric, context, part)
+    base = score(part.rows.x)
     sign = 1.0 if improves_upwards(metric) else -1.0
     found: list[dict[str, Any]] = []
     for index, block in enumerate(blocks):
         drops = [
-            sign * (base - _score(metric, context, part, shuffled(part.rows.x, block, request.seed, (index, repeat))))
+            sign * (base - score(shuffled(part.rows.x, block, request.seed, (index, repeat))))
             for repeat in range(request.repeats)
         ]
         mean = float(np.mean(drops))
@@ -154,14 +154,8 @@ def _main_metric(context: Context) -> str:
     return "r2" if task == "regression" else "mse"
 
 
-def _score(metric: str, context: Context, part: Part, x: Tensor) -> float:
-    model, rows = context.model, part.rows
-    z = forward(model.network, x)
-    if model.spec.task == "classification":
-        return classification_metrics((metric,), rows.y, probabilities(z), rows.weight)[metric]
-    predicted: NDArray[Any] = numbers(z, model.spec.loss)
-    truth = rows.y.astype(np.float64)
-    if model.spec.task == "regression":
-        predicted, truth = model.preparation.unscale_target(predicted), model.preparation.unscale_target(truth)
-    truth, predicted = truth.reshape(len(x), -1), predicted.reshape(len(x), -1)
-    return regression_metrics((metric,), truth, predicted, rows.weight)[metric]
+def _figure_of(metric: str, context: Context, part: Part) -> Callable[[Tensor], float]:
+    """The metric as the run reports it, of the part's rows with other inputs."""
+    model = context.model
+    evaluator = Evaluator(model.spec, context.loss(), model.preparation, (metric,), 2048, width=part.target_width)
+    return lambda x: evaluator(model.network, replace(part.rows, x=x), part.split)[f"{part.split}.{metric}"]

@@ -56,8 +56,14 @@ def jacobian(module: nn.Module, x: Tensor) -> Tensor:
     x = x.detach().requires_grad_(True)
     with torch.enable_grad():
         out = _flat(module(x))
-        rows = [torch.autograd.grad(out[:, at].sum(), x, retain_graph=True)[0] for at in range(out.shape[1])]
+        rows = [_slope(out[:, at].sum(), x) for at in range(out.shape[1])]
     return torch.stack([_flat(row) for row in rows], 1)
+
+
+def _slope(y: Tensor, x: Tensor) -> Tensor:
+    """dy/dx, zeros where y does not depend on x by any derivative: an embedding looks numbers up."""
+    (slope,) = torch.autograd.grad(y, x, retain_graph=True, allow_unused=True)
+    return torch.zeros_like(x) if slope is None else slope
 
 
 def _edges(

@@ -69,6 +69,13 @@ def _principal_plane(x: Array, request: DecisionBoundary) -> Plane:
 
 def _feature_plane(x: Array, request: DecisionBoundary, context: Context) -> Plane:
     preparation = context.model.preparation
+    if preparation.normalize != "none" or (preparation.array is not None and preparation.array.normalize != "none"):
+        raise refuse(
+            "/plane",
+            "normalized_rows",
+            "received features of rows that are normalised each for itself, so that no feature varies alone; do take "
+            "plane principal",
+        )
     numbers = flat_numbers(x, preparation) if x.ndim == 2 or request.features else {}
     usable = [name for name in numbers if name not in (preparation.derive or {})]
     if x.ndim > 2 and (request.features is None or preparation.kind == "arrays"):

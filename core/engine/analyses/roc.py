@@ -106,14 +106,15 @@ def _thinned(curve: Curve, points: int) -> NDArray[np.int64]:
 
 
 def _working_points(curve: Curve) -> list[dict[str, float]]:
-    if not np.isfinite(curve.tpr).all():
-        return []
-    return [
-        {
-            "tpr": tpr,
-            "fpr": (fpr := float(np.interp(tpr, curve.tpr, curve.fpr))),
-            "inverse": 1 / fpr if fpr > 0 else math.inf,
-            "threshold": float(curve.thresholds[min(int(np.searchsorted(curve.tpr, tpr)), len(curve.tpr) - 1)]),
-        }
-        for tpr in _EFFICIENCIES
-    ]
+    """Where the curve first reaches each true positive rate: with signed weights it may come back."""
+    points = []
+    for tpr in _EFFICIENCIES:
+        above = np.flatnonzero(curve.tpr >= tpr)
+        if not len(above) or not above[0]:
+            continue
+        low, high = above[0] - 1, above[0]
+        share = (tpr - curve.tpr[low]) / (curve.tpr[high] - curve.tpr[low])
+        fpr = float(curve.fpr[low] + share * (curve.fpr[high] - curve.fpr[low]))
+        inverse = 1 / fpr if fpr > 0 else math.inf
+        points.append({"tpr": tpr, "fpr": fpr, "inverse": inverse, "threshold": float(curve.thresholds[high])})
+    return points

@@ -16,7 +16,7 @@ from core.spec.metrics import METRICS, Metric, always_reported, fpr_of, improves
 from tests.core.spec.sets import job, plan
 
 SNAPSHOT = Path(__file__).with_name("job_schema.json")
-SECTIONS = {"layers", "activations", "inits", "losses", "metrics", "optimizers", "schedules", "families"}
+SECTIONS = {"layers", "activations", "inits", "losses", "metrics", "optimizers", "schedules", "families", "analyses"}
 
 
 def test_the_schema_is_the_committed_one() -> None:

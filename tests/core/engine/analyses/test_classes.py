@@ -16,10 +16,12 @@ from core.engine.analyses.roc import roc_curve as ours
 from core.engine.evaluate import Evaluator
 from core.engine.outputs import forward, probabilities
 from core.errors import Invalid
+from core.spec.metrics import CALIBRATION_BINS
 from tests.core.engine.analyses.bodies import DIGITS, IRIS, MOONS, SINE, WEIGHTED, weighted_moons
 from tests.core.engine.analyses.conftest import Studio
 
 RELATIVE = 1e-12
+SIGNED = {**WEIGHTED, "data": {**WEIGHTED["data"], "dataset": "signed"}}
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,13 @@ def weighted(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Studio
         folder: Path = tmp_path_factory.mktemp("weighted")
         studio.bench.upload("weighted", weighted_moons(folder, np.random.default_rng(3)), "csv")
     return studio
+
+
+def metric_of(studio: Studio, body: dict[str, Any], name: str, part: Part) -> float:
+    """The run's own figure of the part."""
+    context = studio.context(body)
+    evaluator = Evaluator(context.spec, context.loss(), context.model.preparation, (name,), 2048)
+    return evaluator(context.model.network, part.rows, "x")[f"x.{name}"]
 
 
 def truth_of(studio: Studio, body: dict[str, Any]) -> tuple[Part, np.ndarray, np.ndarray]:
@@ -89,8 +98,7 @@ def test_the_roc_curve_is_scikit_learns(weighted: Studio) -> None:
     assert curve["thresholds"][0] is None
     assert np.trapezoid(curve["tpr"], curve["fpr"]) == pytest.approx(data["auc"], abs=1e-5)
     assert data["auc"] == pytest.approx(roc_auc_score(y, p[:, 1], sample_weight=part.rows.weight), rel=RELATIVE)
-    metric = Evaluator(weighted.context(WEIGHTED).spec, weighted.context(WEIGHTED).loss(), None, ("auc",), 2048)
-    assert data["auc"] == metric(weighted.context(WEIGHTED).model.network, part.rows, "test")["test.auc"]
+    assert data["auc"] == metric_of(weighted, WEIGHTED, "auc", part)
     point = next(each for each in curve["working_points"] if each["tpr"] == 0.5)
     assert point["fpr"] == pytest.approx(np.interp(0.5, tpr, fpr), abs=1e-9)
 
@@ -151,3 +159,15 @@ def test_several_classes_are_judged_by_the_one_called(studio: Studio) -> None:
     assert data["class"] is None
     assert data["mean_right"] == pytest.approx(float((p.argmax(1) == y).mean()))
     assert data["mean_probability"] == pytest.approx(float(p.max(1).mean()))
+
+
+@pytest.mark.parametrize("body", [WEIGHTED, SIGNED, DIGITS])
+def test_figures_are_those_of_the_run(weighted: Studio, body: dict[str, Any]) -> None:
+    if "signed" not in weighted.bench.sets:
+        weighted.bench.upload("signed", weighted_moons(weighted.bench.folder, np.random.default_rng(5), 0.2), "csv")
+    part = part_of(weighted.context(body), "test")
+    ece = weighted.analyse(body, {"type": "calibration", "bins": CALIBRATION_BINS})["ece"]
+    assert ece == pytest.approx(metric_of(weighted, body, "calibration_error", part), rel=1e-9)
+    assert weighted.analyse(body, {"type": "roc"})["auc"] == metric_of(weighted, body, "auc", part)
+    accuracy = weighted.analyse(body, {"type": "confusion"})["accuracy"]
+    assert accuracy == pytest.approx(metric_of(weighted, body, "accuracy", part), rel=1e-12)

@@ -8,7 +8,7 @@ sigmoid' = s(1 - s) <= 1/4, so s < 0.0257 or s > 0.9743; tanh' = 1 - s^2, so |s|
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -35,16 +35,18 @@ def saturated_fraction(module: nn.Module, output: Tensor) -> Tensor:
     return SATURATED[type(module)](module, output).to(output.dtype).mean()
 
 
-def dead_fraction(output: Tensor) -> Tensor:
-    """() the fraction of units that are zero for every sample (N, ...) and at every place of it.
+def silent(output: Tensor) -> list[Tensor]:
+    """Which units are zero for every sample (N, ...) and at every place of it, as one mask or two.
 
     Units are the columns of (N, F) and the channels of (N, C, H, W). Of three axes it cannot be seen which one counts
-    time, so it is the one along which more are dead: within the other all are hardly ever zero together.
+    time: there is a mask for either.
     """
     if output.ndim == 3:
-        return torch.maximum(_dead(output, (0, 1)), _dead(output, (0, 2)))
-    return _dead(output, (0, *range(2, output.ndim)))
+        return [output.amax((0, 1)) <= 0, output.amax((0, 2)) <= 0]
+    return [output.amax((0, *range(2, output.ndim))) <= 0]
 
 
-def _dead(output: Tensor, axes: tuple[int, ...]) -> Tensor:
-    return (output.amax(axes) <= 0).to(output.dtype).mean()
+def dead_fraction(masks: Sequence[Tensor]) -> Tensor:
+    """() the fraction of units that are silent; of two masks the greater, as places are hardly ever silent together."""
+    fractions = [mask.double().mean() for mask in masks]
+    return fractions[0] if len(fractions) == 1 else torch.maximum(*fractions)

@@ -232,6 +232,7 @@ def assemble(
     threads = useful_threads(threads, max(2 * flat.num_matrix_values, network.flops), batch_size)
     torch.set_num_threads(threads)
     learner = _learner(spec, network, flat, loss)
+    told = frozenset(code for result in place.earlier for code in result.warned)
     return Assembly(
         spec=spec,
         device=device,
@@ -257,10 +258,10 @@ def assemble(
         best=Best(*_judged_by(stopping, has_validation=validation is not None)),
         patience=Patience(stopping),
         tally=Tally(loss, is_classification=spec.task == "classification"),
-        watch=Watch(spec, learner, network, (train, validation), batch_size=batch_size),
+        watch=Watch(spec, learner, network, (train, validation), batch_size=batch_size, told=told),
         content_meta=_content_meta(spec, shape, prepared.preparation, place.fold),
         environment=describe(device, threads),
-        warnings=prepared.warnings,
+        warnings=tuple(each for each in prepared.warnings if each.code not in told),
         place=place,
         tracks_best=spec.checkpoints.keep_best or stopping is not None,
     )

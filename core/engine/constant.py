@@ -12,13 +12,14 @@ from core.engine.losses import Loss
 from core.engine.rows import Rows
 from core.spec import losses as spec
 
-# rows that are enough to tell a mean by
-_ROWS = 20_000
+# values that are enough to tell a mean by
+_VALUES = 300_000
 
 
 def reference(loss: Loss, of: spec.Loss, rows: Rows, *, is_classification: bool) -> Reference:
     """By the training rows, their weights counted; of the best constant among those that are best for some loss."""
-    step = -(-len(rows) // _ROWS)
+    width = max(1, math.prod(rows.target.shape[1:]))
+    step = -(-len(rows) * width // _VALUES)
     target = rows.target[::step]
     weight = torch.ones(len(target)) if rows.loss_weight is None else rows.loss_weight[::step].double().cpu()
     target = target.cpu()
@@ -33,9 +34,9 @@ def reference(loss: Loss, of: spec.Loss, rows: Rows, *, is_classification: bool)
 
 
 def _of_classes(target: Tensor, weight: Tensor) -> list[Tensor]:
-    """Logits of the shares of the classes, and of the greatest class alone (for a hinge loss)."""
+    """Logits of the shares of the classes, and of the greatest class alone (for a hinge); targets may be smoothed."""
     if target.ndim == 2 and target.shape[1] == 1:
-        positive = float(((target[:, 0] > 0).double() * weight).sum())
+        positive = float(((target[:, 0] > 0.5).double() * weight).sum())
         logit = math.log(max(positive, 1e-9) / max(1 - positive, 1e-9))
         return [torch.tensor([logit]), torch.tensor([1.0 if positive > 0.5 else -1.0])]
     index = target if target.ndim == 1 else target.argmax(1)
@@ -50,6 +51,8 @@ def _of_numbers(target: Tensor, weight: Tensor, of: spec.Loss) -> list[Tensor]:
     mean = (flat * weight[:, None]).sum(0)
     if isinstance(of, spec.Poisson):
         return [mean.clamp_min(1e-9).log().reshape(target.shape[1:])]
+    if isinstance(of, spec.MSE):
+        return [mean.reshape(target.shape[1:])]
     q = of.q if isinstance(of, spec.Quantile) else 0.5
     return [mean.reshape(target.shape[1:]), flat.quantile(q, dim=0).reshape(target.shape[1:])]
 

@@ -35,11 +35,13 @@ class Diagnosis:
         constant: Callable[[], Reference],
         ask_dead: Callable[[], tuple[dict[int, float], int]],
         validation_rows: int,
+        told: frozenset[str] = frozenset(),
     ) -> None:
         self._spec = spec
         self._anatomy = Anatomy(spec)
         self._constant, self._ask_dead = constant, ask_dead
         self._validation_rows = validation_rows
+        self._told_before = told
         self._curve = Curve()
         self._told: dict[str, tuple[float, int]] = {}
         # codes that the last look gave: a single look during training may be chance, two in a row are not
@@ -80,7 +82,7 @@ class Diagnosis:
             curve_symptoms.overfitting(self._curve, self._reference, self._validation_rows),
         ]
         warned = self._tell([symptom for symptom in found if symptom is not None], epoch, step)
-        told = tuple(code for code in _CAUSES if code in self._told)
+        told = tuple(code for code in _CAUSES if code in self.codes)
         late = curve_symptoms.no_learning(self._curve, self._reference, self._spec, is_over=is_over, told=told)
         return warned + (self._tell([late], epoch, step) if late else [])
 
@@ -98,11 +100,16 @@ class Diagnosis:
         for symptom in symptoms:
             before, times = self._told.get(symptom.code, (0.0, 0))
             severity = min(symptom.severity, _CERTAIN)
-            if times >= _MOST_TIMES or severity < _MUCH_WORSE * before:
+            if symptom.code in self._told_before or times >= _MOST_TIMES or severity < _MUCH_WORSE * before:
                 continue
             self._told[symptom.code] = (severity, times + 1)
             warned.append(Warned(symptom.code, symptom.pointer, symptom.detail, epoch, step))
         return warned
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """All that was told, by folds before too."""
+        return self._told_before | self._told.keys()
 
     def numbers(self) -> dict[str, Any]:
         """Its memory, JSON-safe."""

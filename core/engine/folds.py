@@ -23,6 +23,8 @@ class FoldResult:
     value: float | None
     metrics: dict[str, float | None]
     early_stopped: bool
+    warned: tuple[str, ...] = ()
+    """Codes of what it and the folds before it warned of: the next ones do not say it again."""
 
 
 @dataclass(frozen=True, slots=True)

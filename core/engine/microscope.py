@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from core.engine.activity import CAN_DIE, SATURATED, dead_fraction, saturated_fraction
+from core.engine.activity import CAN_DIE, SATURATED, dead_fraction, saturated_fraction, silent
 from core.engine.flat import FlatParameters
 from core.engine.learner import Learner
 from core.engine.optimizers import Evaluate, Optimizer
@@ -117,24 +117,30 @@ class Microscope:
         self.begin(k)
         return outputs
 
-    def dead_units(self, x: Tensor) -> dict[int, float]:
+    def dead_units(self, x: Tensor, rows_at_once: int) -> dict[int, float]:
         """By layer the fraction of units that are zero for all samples `x` (N, *shape), as predictions see them."""
-        found: dict[int, float] = {}
+        masks: dict[nn.Module, list[Tensor]] = {}
 
-        def see(index: int, _module: nn.Module, _inputs: object, output: Tensor) -> None:
-            found[index] = max(found.get(index, 0.0), float(dead_fraction(output)))
+        def see(module: nn.Module, _inputs: object, output: Tensor) -> None:
+            now = silent(output)
+            masks[module] = [mask & other for mask, other in zip(masks.get(module, now), now, strict=True)]
 
         watched = [(i, m) for i, layer in enumerate(self._network) for m in layer.modules() if isinstance(m, CAN_DIE)]
-        hooks = [module.register_forward_hook(partial(see, index)) for index, module in watched]
+        hooks = [module.register_forward_hook(see) for _, module in watched]
         training = self._network.training
         try:
             self._network.eval()
             with torch.inference_mode():
-                self._network(x)
+                for chunk in torch.split(x, rows_at_once):
+                    self._network(chunk)
         finally:
             self._network.train(training)
             for hook in hooks:
                 hook.remove()
+        found: dict[int, float] = {}
+        for index, module in watched:
+            if module in masks:
+                found[index] = max(found.get(index, 0.0), float(dead_fraction(masks[module])))
         return found
 
     def _hook(self) -> list[RemovableHandle]:
@@ -152,7 +158,7 @@ class Microscope:
     def _see_activation(self, index: int, module: nn.Module, _inputs: object, output: Tensor) -> None:
         with torch.no_grad():
             if isinstance(module, CAN_DIE):
-                self._seen.setdefault((index, "dead"), []).append(dead_fraction(output.detach()))
+                self._seen.setdefault((index, "dead"), []).append(dead_fraction(silent(output.detach())))
             else:
                 self._seen.setdefault((index, "saturated"), []).append(saturated_fraction(module, output.detach()))
 

@@ -185,6 +185,7 @@ def fold_result(a: Assembly) -> FoldResult:
         value=a.best.value,
         metrics=_told_apart(values)[0],
         early_stopped=a.step < a.total_steps,
+        warned=tuple(sorted({*a.watch.diagnosis.codes, *(each.code for each in a.warnings)})),
     )
 
 

@@ -21,6 +21,7 @@ from core.spec.sampling import Cost, monitor_sampling, probe_sampling
 
 # rows that a unit must be silent for to be called dead
 _ROWS = 512
+_LEAST_AT_ONCE = 32
 
 
 class Watch:
@@ -34,6 +35,7 @@ class Watch:
         parts: tuple[Rows, Rows | None],
         *,
         batch_size: int,
+        told: frozenset[str] = frozenset(),
     ) -> None:
         train, validation = parts
         layers: Sequence[LayerBase] = (*spec.layered().layers, *(spec.layered().head or ()))
@@ -45,8 +47,9 @@ class Watch:
         self.diagnosis = Diagnosis(
             spec,
             constant=lambda: reference(learner.loss, spec.loss, train, is_classification=spec.task == "classification"),
-            ask_dead=lambda: (self.microscope.dead_units(some), len(some)),
+            ask_dead=lambda: (self.microscope.dead_units(some, max(batch_size, _LEAST_AT_ONCE)), len(some)),
             validation_rows=len(validation or ()),
+            told=told,
         )
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from core.spec.dataset import DatasetSchema
 from core.spec.findings import Findings
 from core.spec.inits import Constant, Zeros
@@ -22,26 +24,25 @@ _FAR = 10.0
 
 def advise(spec: JobSpec, roles: Roles, body: Body, sizes: Sizes, *, schema: DatasetSchema, findings: Findings) -> None:
     """Add the warnings of a sound job."""
-    _advise_on_layers(body, findings)
+    _advise_on_layers(body, roles, findings)
     _advise_on_head(spec, roles, body, findings)
     _advise_on_steps(spec, body, sizes, findings)
     _advise_on_rows(body, sizes, findings)
     _advise_on_target(spec, roles, schema, findings)
 
 
-def _advise_on_layers(body: Body, findings: Findings) -> None:
+def _advise_on_layers(body: Body, roles: Roles, findings: Findings) -> None:
+    narrowest = min((math.prod(planned.output_shape) for planned in body.planned), default=0)
     for first, last in collapses(body):
+        if roles.task == "reconstruction" and math.prod(first.output_shape) == narrowest:
+            continue  # a code between linear maps: what it has fewer axes for is lost, and that is the point
         findings.warn(
             "linear_stack",
             last.origin,
             f"layers {first.index}-{last.index} have no nonlinearity between them and collapse into one linear map; "
             "put an activation such as relu between them",
         )
-    squashing = [
-        planned
-        for layer, planned in zip(body.layers, body.planned, strict=True)
-        if layer.type in ("sigmoid", "softsign")
-    ]
+    squashing = [planned for layer, planned in zip(body.layers, body.planned, strict=True) if layer.type == "sigmoid"]
     normed = any(each.normalises for layer in body.layers for each in layer.everything())
     if len(squashing) >= _MANY_SIGMOIDS and not normed:
         findings.warn(

@@ -89,6 +89,30 @@ def test_its_files(trained: Job, tmp_path: Path) -> None:
     assert {one.id for one in trained.checkpoints()} >= {trained.result.best_checkpoint, trained.result.last_checkpoint}
 
 
+def test_a_students_mistakes_come_back_explained(client: Client, tmp_path: Path, url: str) -> None:
+    """The label among the features, twelve sigmoid layers; and each layer's numbers where they are asked for."""
+    rows = client.preview("iris", 150)
+    table = tmp_path / "flowers.csv"
+    with table.open("w") as file:
+        writer = csv.DictWriter(file, [*rows[0], "species"])
+        writer.writeheader()
+        writer.writerows({**row, "species": f"species {row['label']}"} for row in rows)
+    client.upload(table, name="flowers")
+    network = {"family": "deep_feed_forward", "hidden": [16] * 12, "activation": "sigmoid"}
+    body = {**SPEC, "data": {"dataset": "flowers", "target": "label"}, "network": network, "monitor": {"layers": True}}
+    job = client.train(body).wait(60)
+    told = {warned.code: warned for warned in job.warnings}
+    assert told.keys() >= {"leakage_suspected", "vanishing_gradients", "no_learning"}
+    assert "'species' alone gives the target away" in told["leakage_suspected"].detail
+    assert any("(1/4)^12" in warned.detail and warned.epoch == 1 for warned in job.warnings)
+    columns = job.metrics()
+    first, last = (next(filter(None, columns[f"layer.{index}.gradient_norm"])) for index in (0, 24))
+    assert first < 1e-6 * last
+    assert job.plot(tmp_path / "layers.png", layers=True).read_bytes().startswith(b"\x89PNG")
+    shown = CliRunner().invoke(build(), ["--url", url, "job", job.id])
+    assert "warning leakage_suspected at /data/features: the feature 'species'" in shown.output
+
+
 def test_plan_and_every_fault_at_once(client: Client) -> None:
     assert client.plan(SPEC).parameters == 4 * 16 + 16 + 16 * 3 + 3
     wrong = {**SPEC, "optimizer": {"type": "adam", "lr": -1}, "data": {"dataset": "nowhere"}, "trainin": {}}

@@ -176,6 +176,19 @@ def test_a_resumed_run_neither_repeats_nor_misses_a_warning(bench: Bench) -> Non
     assert [event for event in broken if isinstance(event, Warned)] == straight
 
 
+def test_folds_say_a_thing_once(bench: Bench) -> None:
+    body = {
+        "data": {"dataset": "iris", "split": {"folds": 3}},
+        "network": deep(8, "sigmoid"),
+        "optimizer": {"type": "sgd", "lr": 0.01},
+        "training": {"epochs": 3},
+    }
+    straight = [event for event in bench.events(body) if isinstance(event, Warned)]
+    assert [event.code for event in straight] == ["vanishing_gradients", "no_learning"]
+    broken, _ = interrupted(bench.run(body), np.random.Generator(np.random.PCG64(4)), most_steps=5)
+    assert [event for event in broken if isinstance(event, Warned)] == straight
+
+
 def curve(train: list[float], validation: list[float] | None = None, first: float = 1.0) -> Curve:
     made = Curve(first_loss=first)
     for number, loss in enumerate(train):
@@ -250,6 +263,10 @@ def test_the_constant_answer_is_the_best_there_is(random: np.random.Generator) -
     assert even.constant == pytest.approx(np.log(3), rel=1e-6)
     binary = build_loss(losses.BCE(), "classification", 1, 2, torch.float32)
     two = labels.clip(max=1)
+    smooth = build_loss(losses.BCE(label_smoothing=0.2), "classification", 1, 2, torch.float32)
+    rows = rows_of(two, smooth.encode(torch.tensor(two)))
+    share = reference(smooth, losses.BCE(label_smoothing=0.2), rows, is_classification=True).constant
+    assert share == pytest.approx(-(0.1 * np.log(0.1) + 0.9 * np.log(0.9)), abs=0.25)
     found = reference(binary, losses.BCE(), rows_of(two, binary.encode(torch.tensor(two))), is_classification=True)
     assert found.constant == pytest.approx(-(0.1 * np.log(0.1) + 0.9 * np.log(0.9)), rel=1e-6)
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from core.engine import microscope
-from core.engine.activity import SATURATED, dead_fraction, saturated_fraction
+from core.engine.activity import SATURATED, dead_fraction, saturated_fraction, silent
 from core.engine.assembly import assemble
 from core.engine.checkpoint import read_tensors
 from core.engine.flat import FlatParameters
@@ -172,13 +172,13 @@ def test_a_value_is_saturated_where_the_derivative_is_under_a_tenth_of_its_great
 def test_units_are_columns_channels_or_features_of_a_sequence() -> None:
     alive = torch.rand(4, 6, 5, 5) + 0.1
     alive[:, :3] = 0
-    assert float(dead_fraction(alive)) == 0.5
-    assert float(dead_fraction(alive[:, :, 0, 0])) == 0.5
-    assert float(dead_fraction(alive[:, :, :, 0])) == 0.5
-    assert float(dead_fraction(alive[:, :, :, 0].transpose(1, 2))) == 0.5
+    assert float(dead_fraction(silent(alive))) == 0.5
+    assert float(dead_fraction(silent(alive[:, :, 0, 0]))) == 0.5
+    assert float(dead_fraction(silent(alive[:, :, :, 0]))) == 0.5
+    assert float(dead_fraction(silent(alive[:, :, :, 0].transpose(1, 2)))) == 0.5
     # silent in this batch for all but one sample is not dead
     alive[0, 1, 2, 2] = 1.0
-    assert float(dead_fraction(alive)) == pytest.approx(2 / 6)
+    assert float(dead_fraction(silent(alive))) == pytest.approx(2 / 6)
 
 
 class Block(nn.Module):

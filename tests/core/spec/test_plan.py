@@ -195,6 +195,15 @@ def test_an_activation_behind_the_output_is_warned_of() -> None:
     assert _warnings(body)["activation_after_output"] == "/network/head/1"
 
 
+def test_the_code_of_an_autoencoder_is_no_stack_of_linear_layers() -> None:
+    layers = [{"type": "linear", "units": 8}]
+    assert "linear_stack" not in _warnings(job("digits", *layers, task="reconstruction"))
+    layers += [{"type": "linear", "units": 32}, {"type": "linear", "units": 32}]
+    assert "linear_stack" not in _warnings(job("digits", *layers, task="reconstruction"))
+    wide = [{"type": "linear", "units": 32}, {"type": "linear", "units": 16}, {"type": "relu"}, *layers]
+    assert _warnings(job("digits", *wide, task="reconstruction"))["linear_stack"] == "/network/layers/1"
+
+
 def test_a_plain_job_has_no_warnings() -> None:
     assert _warnings(job("digits", {"type": "linear", "units": 32}, {"type": "relu"})) == {}
     assert _warnings(job("digits", network=LINEAR)) == {}

@@ -18,12 +18,13 @@ Row = tuple[int, int, Mapping[str, float | None]]
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """A job's history, ready to be drawn: rows of (epoch, step, values by name)."""
+    """A job's history, ready to be drawn: rows of (epoch, step, values by name), and the fold of each if there are."""
 
     title: str
     status: str
     rows: Sequence[Row]
     best_epoch: int | None = None
+    folds: Sequence[int | None] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from api.drawing import Curves, Row
+from api.fold_curves import Band, over_folds
 
 # one scale from 0 to 1, more is better; and those in the target's units or its square
 SCORES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "auc", "average_precision", "r2")
@@ -60,11 +61,12 @@ def saved(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
 
 def draw(curves: Curves) -> Figure:
     """A figure with the loss on the left and a panel for each kind of metric beside it."""
-    by_epoch = len({epoch for epoch, _, _ in curves.rows}) == len(curves.rows)
+    rows, bands = over_folds(curves.rows, curves.folds) if curves.folds else (curves.rows, {})
+    by_epoch = len({epoch for epoch, _, _ in rows}) == len(rows)
     panels = [
-        ("loss", [s for split in SPLITS if (s := series(curves.rows, f"{split}.loss", by_epoch))]),
-        ("score", chosen(curves.rows, SCORES, by_epoch)),
-        ("error", chosen(curves.rows, ERRORS, by_epoch)),
+        ("loss", [s for split in SPLITS if (s := series(rows, f"{split}.loss", by_epoch))]),
+        ("score", chosen(rows, SCORES, by_epoch)),
+        ("error", chosen(rows, ERRORS, by_epoch)),
     ]
     drawn = [panel for panel in panels if panel[1]] or [("loss", [])]
     figure = Figure(figsize=(1.2 + 4.6 * len(drawn), 3.9), dpi=120, layout="constrained", facecolor="white")
@@ -73,7 +75,7 @@ def draw(curves: Curves) -> Figure:
     # a name is no formula: without this, two dollar signs in it would be one
     figure.suptitle(f"{heading} · {curves.status}", fontsize=11.5, fontweight="bold", parse_math=False)
     for axes, (label, lines) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
-        draw_panel(axes, label, lines, curves.best_epoch if by_epoch else None)
+        draw_panel(axes, label, lines, curves.best_epoch if by_epoch else None, bands)
         axes.set_xlabel("epoch" if by_epoch else "step")
     return figure
 
@@ -99,8 +101,10 @@ def chosen(rows: Sequence[Row], metrics: Sequence[str], by_epoch: bool) -> list[
     return found[:MOST_SERIES]
 
 
-def draw_panel(axes: Axes, label: str, lines: Sequence[Series], best_epoch: int | None) -> None:
-    """One panel: thin frame, faint grid, a legend that finds its own place."""
+def draw_panel(
+    axes: Axes, label: str, lines: Sequence[Series], best_epoch: int | None, bands: Mapping[str, Band]
+) -> None:
+    """One panel: thin frame, faint grid, a legend that finds its own place; bands stand behind their lines."""
     for spine in ("top", "right"):
         axes.spines[spine].set_visible(False)
     axes.grid(visible=True, axis="y", color=FAINT, linewidth=0.7)
@@ -116,6 +120,8 @@ def draw_panel(axes: Axes, label: str, lines: Sequence[Series], best_epoch: int 
         marker = "o" if len(x) < 3 else None
         split, _, metric = name.partition(".")
         words = f"{split} {metric.upper() if metric == 'auc' else metric.replace('_', ' ')}"
+        if name in bands:
+            axes.fill_between(*bands[name], color=colour, alpha=0.15, linewidth=0)
         axes.plot(x, y, SPLITS[split], color=colour, linewidth=1.8, marker=marker, markersize=4, label=words)
     if label != "score":
         set_scale(axes, [value for _, _, y in lines for value in y if math.isfinite(value)])

@@ -1,4 +1,4 @@
-"""Keeps the claims of one worker alive, brings cancel and pause, and lets go in time when it cannot.
+"""Keeps the claims of one worker alive, brings cancel, pause and changes, and lets go in time when it cannot.
 
 Two threads. One talks to the database: a heartbeat for all claims every few seconds, a look at their
 control columns twice a second. The other talks to nobody, so nothing can hold it up: it kills a runner
@@ -105,6 +105,9 @@ class Heart:
             return
         for run in runs:
             control = controls.get(run.job_id)
+            if control is not None and control.change_seq > run.told:
+                with reading(self._sessions) as session:
+                    run.tell(protocol.changes(session, run.claim, run.told), control.change_seq)
             if control is not None and (control.cancel or control.pause):
                 run.request_stop(StopReason.CANCEL if control.cancel else StopReason.PAUSE)
 

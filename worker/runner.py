@@ -1,8 +1,8 @@
 """The process that trains: forked for one job, fed by a pipe, gone with it.
 
-It reads its order and then control lines (`{"stop": "pause" | "cancel" | "shutdown"}`), and writes the
-engine's events as JSON lines. It holds no credential and opens no connection. When the control pipe
-closes, its supervisor is gone: it removes its folder and kills its own group.
+It reads its order and then control lines (`{"stop": "pause" | "cancel" | "shutdown"}`, `{"change": {…}}`), and writes
+the engine's events as JSON lines. It holds no credential and opens no connection. When the control pipe closes, its
+supervisor is gone: it removes its folder and kills its own group.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
+from core.changes import Change
 from core.data.builtin import make_builtin
 from core.engine.run import Run, train
 from core.errors import NetmillError, TrainingFailed
@@ -46,6 +48,16 @@ _OUT_OF_MEMORY = Failed(
 
 
 @dataclass(slots=True)
+class Asked:
+    """Changes that the supervisor has passed on since the order; taken by the engine before each step."""
+
+    waiting: deque[Change] = field(default_factory=deque)
+
+    def __call__(self) -> Change | None:
+        return self.waiting.popleft() if self.waiting else None
+
+
+@dataclass(slots=True)
 class Stop:
     """What the supervisor has asked for; read by the engine before each step."""
 
@@ -62,11 +74,11 @@ def main(control: int, events: int) -> int:
         order = json.loads(orders.readline())
         workdir = Path(order["workdir"])
         settle(workdir, order["memory_bytes"], order["threads"])
-        stop = Stop()
-        threading.Thread(target=_watch, args=(orders, stop, workdir), daemon=True).start()
+        stop, asked = Stop(), Asked()
+        threading.Thread(target=_watch, args=(orders, stop, asked, workdir), daemon=True).start()
         code = os.EX_SOFTWARE
         try:
-            for event in _events(order, workdir, stop):
+            for event in _events(order, workdir, stop, asked):
                 _write(out, to_line(order["job"], event).encode() + b"\n")
             code = os.EX_OK
         except Exception:  # noqa: BLE001  # it must be told before the pipes close
@@ -101,9 +113,13 @@ def _limit(kind: int, value: int) -> None:
     resource.setrlimit(kind, (value, value))
 
 
-def _watch(orders: BinaryIO, stop: Stop, workdir: Path) -> None:
+def _watch(orders: BinaryIO, stop: Stop, asked: Asked, workdir: Path) -> None:
     for line in orders:
-        stop.reason = StopReason(json.loads(line)["stop"])
+        told = json.loads(line)
+        if "change" in told:
+            asked.waiting.append(Change.of(told["change"]))
+        else:
+            stop.reason = StopReason(told["stop"])
     shutil.rmtree(workdir, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
@@ -114,7 +130,7 @@ def _write(out: Any, line: bytes) -> None:
         view = view[out.write(view) :]
 
 
-def _events(order: dict[str, Any], workdir: Path, stop: Stop) -> Iterator[Event]:
+def _events(order: dict[str, Any], workdir: Path, stop: Stop, asked: Asked) -> Iterator[Event]:
     """The engine's events; whatever it raises becomes the last of them, so that a fault is told and not retried.
 
     But for a disk that is full or broken: that is the worker's fault, so the process ends as in a crash, and the job is
@@ -122,7 +138,7 @@ def _events(order: dict[str, Any], workdir: Path, stop: Stop) -> Iterator[Event]
     """
     try:
         run = _run(order, workdir)
-        for event in train(run, stop):
+        for event in train(run, stop, asked):
             yield event
             if isinstance(event, Finished | Stopped | Failed):
                 return
@@ -169,6 +185,7 @@ def _run(order: dict[str, Any], workdir: Path) -> Run:
         resume=(Path(resume[0]), Path(resume[1])) if resume else None,
         checkpoint_every_s=order["checkpoint_every_s"],
         threads=order["threads"],
+        changes=tuple(Change.of(told) for told in order["changes"]),
     )
 
 

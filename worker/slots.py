@@ -85,7 +85,7 @@ class Slots:
         if claim is None:
             return None
         log.info("job_claimed", job_id=claim.job_id, fence=claim.fence, resumes=claim.resume is not None)
-        return Supervision(self._tools, claim, beat=sent_at)
+        return Supervision(self._tools, claim, beat=sent_at, told=claim.change_seq)
 
     def _poll_forever(self) -> None:
         poll_s = self._tools.options.poll_s

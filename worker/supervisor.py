@@ -12,7 +12,7 @@ import select
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from core.changes import Change
 from core.db.session import Sessions, is_passing, retrying, transaction
 from core.errors import LostLease, NotFound
 from core.events import Checkpoint, Event, Failed, Finished, Metrics, Progress, Stopped, from_line
@@ -69,6 +70,9 @@ class Supervision:
     stop_reason: StopReason | None = None
     lost: bool = False
     over: bool = False
+    told: int = 0
+    """Number of the last change that is on its way to the runner."""
+    _changes: list[Change] = field(default_factory=list)
     _child: Child | None = None
     _kill_at: float = float("inf")
     _hung: bool = False
@@ -91,6 +95,16 @@ class Supervision:
             self._kill_at = posix.boot_time() + grace_s
             if self._child:
                 self._child.send({"stop": reason.value})
+
+    def tell(self, changes: Sequence[Change], seq: int) -> None:
+        """Passes on the changes that were asked for since the claim, `seq` the number of the last."""
+        with self._lock:
+            # more may have been asked for between the two looks at the database
+            self.told = max([seq, *(change.number for change in changes)])
+            self._changes += changes
+            if self._child:
+                for change in changes:
+                    self._child.send({"change": change.to_json()})
 
     def lose(self, why: str) -> None:
         """Kills the runner now: the job is another worker's, or will be before we know."""
@@ -151,6 +165,7 @@ class Supervision:
             "schema": self.claim.schema,
             "data": data,
             "workdir": str(workdir),
+            "changes": [change.to_json() for change in self.claim.changes],
             "resume": [str(path) for path in resume] if resume else None,
             "checkpoint_every_s": options.checkpoint_every_s,
             "threads": options.threads,
@@ -164,6 +179,8 @@ class Supervision:
             child.send(order)
             with self._lock:
                 self._child = child
+                for change in self._changes:
+                    child.send({"change": change.to_json()})
                 if self.stop_reason is not None:
                     child.send({"stop": self.stop_reason.value})
             yield child

@@ -16,7 +16,7 @@ from api.schemas.common import Document
 from api.schemas.jobs import Continue, Job, JobPage
 from api.waiting import news, read_when
 from core.db.session import reading
-from core.services import jobs
+from core.services import changes, jobs
 from core.services.job_view import JobView
 from core.services.principal import Principal
 from core.states import Status
@@ -25,6 +25,7 @@ router = APIRouter(tags=["jobs"])
 JobId = Annotated[str, Path(min_length=1, max_length=100)]
 SPEC_BODY = reads(SPEC_REF, EXAMPLE_SPEC)
 PATCH = reads({"type": "object"}, {"optimizer": {"lr": 0.01}}, required=False)
+CHANGE = reads({"type": "object"}, {"optimizer": {"lr": 0.01}, "training": {"epochs": 40, "early_stopping": None}})
 MORE = reads({"$ref": "#/components/schemas/Continue"}, {"epochs": 10})
 
 
@@ -125,6 +126,15 @@ def clone_job(
     """A new job from an old one's spec, changed by a JSON merge patch (RFC 7396)."""
     view = wake(parts, session, jobs.clone(session, who, job_id, body.value(), parts.limits))
     return once.answer(session, answer(Job.of(view), status=201, headers={"Location": f"/v1/jobs/{view.id}"}))
+
+
+@router.patch("/v1/jobs/{job_id}", status_code=202, response_model=Job, openapi_extra=CHANGE, responses=posts(404))
+def change_job(
+    *, job_id: JobId, who: Writer, body: JsonBody, once: OnceDep, parts: PartsDep, session: Transaction
+) -> Response:
+    """Changes learning rate, epochs or early stopping (JSON merge patch of the spec) from the run's next step on."""
+    view = wake(parts, session, changes.change(session, who, job_id, body.value(), parts.limits))
+    return once.answer(session, answer(Job.of(view), status=202))
 
 
 @router.delete("/v1/jobs/{job_id}", status_code=204, response_class=Response, responses=problems(404, 409))

@@ -34,7 +34,9 @@ def _draw(parts: Parts, who: Principal, job_id: str, kind: Literal["svg", "png"]
         page = metrics.page(session, who, job_id, limit=10**9, max_points=POINTS, layers=False)
     best_epoch = (view.result or {}).get("best_epoch")
     rows = [(row.epoch, row.step, row.values) for row in page.data]
-    return drawing.draw(kind, drawing.Curves(view.name or view.id, view.status, rows, best_epoch))
+    folds = [row.fold for row in page.data]
+    in_folds = folds if any(fold is not None for fold in folds) else ()
+    return drawing.draw(kind, drawing.Curves(view.name or view.id, view.status, rows, best_epoch, in_folds))
 
 
 def _draw_layers(parts: Parts, who: Principal, job_id: str, kind: Literal["svg", "png"]) -> bytes:

@@ -18,6 +18,9 @@ class MetricRow(Answer):
     time: Time
     values: dict[str, float | None] = Field(examples=[{"train.loss": 0.31, "validation.accuracy": 0.94, "lr": 0.001}])
     non_finite: list[str] = Field(default=[], description="names whose value is null because it was not finite")
+    fold: int | None = Field(
+        default=None, description="0 to k - 1 of a job in folds: epochs count from 1 in each, steps go on; else null"
+    )
 
 
 class MetricPage(Answer):
@@ -32,7 +35,7 @@ class Event(Answer):
     """One thing that happened to a job."""
 
     seq: int
-    type: Literal["status", "metrics", "checkpoint", "warning", "log"]
+    type: Literal["status", "metrics", "checkpoint", "warning", "log", "change"]
     time: Time
     data: dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,6 +48,19 @@ class JobLinks(Answer):
         return cls(self_=base, plot=f"{base}/plot.svg", layers=f"{base}/layers.svg", **rest)
 
 
+class JobChange(Answer):
+    """A change that was asked for while the job lived."""
+
+    number: int
+    time: Time
+    patch: dict[str, Any] = Field(description="JSON merge patch of the spec, as it was sent")
+    status: Literal["pending", "applied", "missed"] = Field(
+        description="pending until the run makes it at its next step; missed when the job ended before"
+    )
+    step: int | None = Field(description="optimizer steps done when it was made")
+    epoch: int | None = Field(description="epochs completed by then")
+
+
 class Job(Answer):
     """A training job: what was asked for, where it stands, what came of it."""
 
@@ -73,6 +86,7 @@ class Job(Answer):
     resume_note: str | None
     cohort: dict[str, Any] | None = Field(description="the jobs that train together with it")
     spec: dict[str, Any] = Field(description="resolved, every default written out")
+    changes: list[JobChange]
     links: JobLinks
 
     @classmethod

@@ -193,6 +193,9 @@ class Job(Base):
     event_seq: Mapped[int] = mapped_column(default=0, comment="seq of the last event")
     metric_seq: Mapped[int] = mapped_column(default=0, comment="seq of the last row of the history")
     announced_seq: Mapped[int] = mapped_column(default=0, comment="greatest seq of a row that had an event")
+    change_seq: Mapped[int] = mapped_column(
+        default=0, server_default=text("0"), comment="number of the last change that was asked for"
+    )
     progress: Mapped[dict[str, Any]] = mapped_column(comment="epoch, epochs, step, steps, eta_s, samples_per_s")
     result: Mapped[dict[str, Any] | None] = mapped_column(comment="best epoch and the test split's metrics")
     error: Mapped[dict[str, Any] | None] = mapped_column(comment="code, detail, pointer, hint, epoch")
@@ -212,6 +215,7 @@ class JobSpecs(Base):
     submitted: Mapped[dict[str, Any]] = mapped_column(comment="the body as it was sent: what a clone patches")
     spec: Mapped[dict[str, Any]] = mapped_column(comment="resolved with every default: what is trained")
     schema: Mapped[dict[str, Any]] = mapped_column(comment="of the data set when the spec was checked")
+    changes: Mapped[list[Any] | None] = mapped_column(Document, comment="in the order asked for; null: none yet")
 
 
 class Attempt(Base):
@@ -229,7 +233,7 @@ class Attempt(Base):
 class JobEvent(Base):
     __tablename__ = "job_events"
     __table_args__ = (
-        CheckConstraint("type IN ('status', 'metrics', 'checkpoint', 'warning', 'log')", name="type"),
+        CheckConstraint("type IN ('status', 'metrics', 'checkpoint', 'warning', 'log', 'change')", name="type"),
         Index("ix_job_events_job_id_type", "job_id", "type", "seq"),
     )
 
@@ -250,6 +254,7 @@ class Metric(Base):
     time: Mapped[datetime] = mapped_column(comment="by the runner's clock")
     values: Mapped[dict[str, Any]] = mapped_column(comment="name -> number, or null when it is not finite")
     non_finite: Mapped[list[Any]] = mapped_column(comment="names of the numbers that are not finite")
+    fold: Mapped[int | None] = mapped_column(comment="0 to k - 1; null: no folds")
 
 
 class Checkpoint(Base):

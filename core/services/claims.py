@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.changes import Change
 from core.db.tables import Job
 from core.errors import LostLease
 from core.states import Status
@@ -45,14 +46,18 @@ class Claim:
     schema: dict[str, Any]
     data: DataRef
     resume: ResumePoint | None
+    changes: tuple[Change, ...] = ()
+    """All that are to be made on the way from the very beginning; `spec` is without them."""
+    change_seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What the user has asked of a running job."""
+    """What the user has asked of a running job; `change_seq` is the number of the last change."""
 
     cancel: bool
     pause: bool
+    change_seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

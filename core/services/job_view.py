@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from core.db.tables import Job, JobEvent, JobSpecs
@@ -35,6 +35,18 @@ class JobWarning:
 
 
 @dataclass(frozen=True, slots=True)
+class JobChange:
+    """A change of the job while it lived; `step` and `epoch` are how many were done when it was made."""
+
+    number: int
+    time: datetime
+    patch: dict[str, Any]
+    status: str
+    step: int | None
+    epoch: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """One job. `queue_position` counts from 1, None unless queued; `version` goes up with every change (the ETag)."""
 
@@ -56,6 +68,7 @@ class JobView:
     error: dict[str, Any] | None
     warnings: list[JobWarning]
     spec: dict[str, Any]
+    changes: list[JobChange]
     resume_exact: bool | None
     resume_note: str | None
     environment: dict[str, Any] | None
@@ -72,8 +85,8 @@ def views_of(session: Session, jobs: Sequence[Job]) -> list[JobView]:
     ids = [job.id for job in jobs]
     if not ids:
         return []
-    found = session.execute(select(JobSpecs.job_id, JobSpecs.spec).where(JobSpecs.job_id.in_(ids)))
-    specs: dict[str, dict[str, Any]] = {row.job_id: row.spec for row in found}
+    found = session.execute(select(JobSpecs.job_id, JobSpecs.spec, JobSpecs.changes).where(JobSpecs.job_id.in_(ids)))
+    specs: dict[str, Row[Any]] = {row.job_id: row for row in found}
     transitions, warnings = _told(session, ids)
     places = _places(session, jobs)
     return [_view(job, specs[job.id], transitions[job.id], warnings[job.id], places.get(job.id)) for job in jobs]
@@ -110,8 +123,13 @@ def _places(session: Session, jobs: Sequence[Job]) -> dict[str, int]:
     return {row.id: row.place for row in session.execute(query)}
 
 
+def _change(entry: dict[str, Any]) -> JobChange:
+    told = {name: entry[name] for name in JobChange.__slots__ if name != "time"}
+    return JobChange(**told, time=datetime.fromisoformat(entry["time"]))
+
+
 def _view(
-    job: Job, spec: dict[str, Any], transitions: list[Transition], warnings: list[JobWarning], place: int | None
+    job: Job, specs: Row[Any], transitions: list[Transition], warnings: list[JobWarning], place: int | None
 ) -> JobView:
     result = job.result and {
         **job.result,
@@ -136,7 +154,8 @@ def _view(
         result=result,
         error=job.error,
         warnings=warnings,
-        spec=spec,
+        spec=specs.spec,
+        changes=[_change(entry) for entry in specs.changes or ()],
         resume_exact=job.resume_exact,
         resume_note=job.resume_note,
         environment=job.environment,

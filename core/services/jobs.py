@@ -14,6 +14,7 @@ from core.db.session import now
 from core.db.tables import Analysis, Checkpoint, Dataset, Job, JobSpecs, Question
 from core.errors import Conflict, FieldError, Invalid, NotFound
 from core.ids import JOB, new_id
+from core.services import change_log
 from core.services.datasets import find_row, schema_finder
 from core.services.job_view import JobView, view_of, views_of
 from core.services.lifecycle import announce, move
@@ -82,11 +83,12 @@ def _new_job(moment: datetime, principal: Principal, plan: Plan, queue: str) -> 
 
 
 _TIMES = ("created_at", "changed_at", "queued_at", "not_before", "dispatched_at")
-_COUNTERS = ("fence", "batch", "crashes", "event_seq", "metric_seq", "announced_seq")
+_COUNTERS = ("fence", "batch", "crashes", "event_seq", "metric_seq", "announced_seq", "change_seq")
 
 
 def _fresh_progress(plan: Plan) -> dict[str, Any]:
-    total = {"epoch": 0, "epochs": plan.spec.training.epochs, "step": 0, "steps": plan.total_steps}
+    epochs = plan.spec.training.epochs * (plan.spec.data.split.folds or 1)
+    total = {"epoch": 0, "epochs": epochs, "step": 0, "steps": plan.total_steps}
     return {**total, "eta_s": None, "samples_per_s": None}
 
 
@@ -207,9 +209,13 @@ def continue_(session: Session, principal: Principal, job_id: str, epochs: int, 
         hint = "wait for its end, or cancel it first"
         raise Conflict(f"{job.id} is {job.status} and not over", code="job_not_finished", hint=hint)
     _hold_dataset(session, principal, job)
-    specs = session.get_one(JobSpecs, job.id)
+    specs = session.get_one(JobSpecs, job.id, populate_existing=True)
+    if specs.spec["data"]["split"].get("folds"):
+        hint = "clone it with more training.epochs"
+        raise Conflict(f"{job.id} was trained in folds, each to its end", code="job_in_folds", hint=hint)
     plan = check_job(_raised(specs.spec, epochs), schema_finder(session, principal), limits)
     specs.spec, specs.submitted = _dump(plan), _raised(specs.submitted, epochs, plan.spec.training.epochs)
+    change_log.overrule_epochs(specs)
     job.progress = {**job.progress, "epochs": plan.spec.training.epochs, "steps": plan.total_steps, "eta_s": None}
     job.crashes = 0
     move(session, job, Status.QUEUED, reason="continue", epochs=epochs)

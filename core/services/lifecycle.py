@@ -8,7 +8,8 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from core.db.session import now
-from core.db.tables import Attempt, Job, JobEvent, Project
+from core.db.tables import Attempt, Job, JobEvent, JobSpecs, Project
+from core.services import change_log
 from core.states import TERMINAL, Status, may_follow
 
 
@@ -52,7 +53,14 @@ def move(
         # one that ran already goes on before those that have not begun; one that its user held back queues up again
         job.queued_at = job.queued_at if before == Status.RUNNING else job.changed_at
     reasons = {name: value for name, value in why.items() if value is not None}
-    announce(session, job, [("status", {"status": str(status), **reasons})])
+    announce(session, job, [*_missed(session, job), ("status", {"status": str(status), **reasons})])
+
+
+def _missed(session: Session, job: Job) -> list[tuple[str, dict[str, Any]]]:
+    """The events of changes that came too late for a job that is over now."""
+    if job.status not in TERMINAL or not job.change_seq:
+        return []
+    return [change_log.told(entry) for entry in change_log.miss(session.get_one(JobSpecs, job.id))]
 
 
 def end_attempt(session: Session, job: Job, outcome: str, reason: str | None = None) -> None:

@@ -25,6 +25,7 @@ class MetricRow:
     time: datetime
     values: dict[str, float | None]
     non_finite: list[str]
+    fold: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,12 @@ def page(
     `layers`: what tells of layers alone, or what does not; None for both. Rows of which nothing is left are left out.
     """
     job = find(session, principal, job_id)
-    query = select(Metric.seq, Metric.epoch, Metric.step, Metric.time, Metric.values, Metric.non_finite)
+    shown = (Metric.seq, Metric.epoch, Metric.step, Metric.time, Metric.values, Metric.non_finite, Metric.fold)
+    query = select(*shown)
     query = query.where(Metric.job_id == job.id, Metric.seq > after).order_by(Metric.seq)
     rows = session.execute(query if max_points else query.limit(limit)).all()
     next_after = rows[-1].seq if rows else after
-    data = [MetricRow(row.seq, row.epoch, row.step, row.time, row.values, row.non_finite) for row in rows]
+    data = [MetricRow(*row) for row in rows]
     if layers is not None:
         data = [part for row in data if (part := _part(row, layers=layers)).values]
     if max_points:

@@ -8,13 +8,15 @@ lease alone cannot exclude, the store must check a token). Only the database's c
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from core.changes import Change
 from core.db.session import now
 from core.db.tables import Attempt, Checkpoint, Dataset, Job, JobSpecs, Metric
+from core.services import change_log
 from core.services.claims import Claim, Control, CrashPolicy, DataRef, ResumePoint, lock
 from core.services.lifecycle import announce
 from core.services.recording import Recorded, record
@@ -31,6 +33,7 @@ __all__ = [
     "DataRef",
     "Recorded",
     "ResumePoint",
+    "changes",
     "claim",
     "controls",
     "crashed",
@@ -57,7 +60,9 @@ def claim(session: Session, *, worker_id: str, queue: str, lease_s: float) -> Cl
     specs = session.get_one(JobSpecs, job.id)
     sha256 = session.scalar(select(Dataset.sha256).where(Dataset.id == job.dataset_id)) if job.dataset_id else None
     data = DataRef(job.dataset, job.dataset_id, sha256)
-    return Claim(job.id, job.fence, job.project, worker_id, specs.spec, specs.schema, data, resume)
+    spec, changes = change_log.for_run(specs)
+    held = (job.id, job.fence, job.project, worker_id)
+    return Claim(*held, spec, specs.schema, data, resume, changes, job.change_seq)
 
 
 def _take(session: Session, worker_id: str, queue: str, lease_s: float) -> Job | None:
@@ -110,24 +115,30 @@ def heartbeat(session: Session, claims: Collection[Claim], lease_s: float) -> di
         update(Job)
         .where(_held(claims))
         .values(lease_until=now(session) + timedelta(seconds=lease_s))
-        .returning(Job.id, Job.cancel_requested_at, Job.pause_requested_at)
+        .returning(*_CONTROLS)
         .execution_options(synchronize_session=False)
     )
-    return {
-        row.id: Control(row.cancel_requested_at is not None, row.pause_requested_at is not None)
-        for row in session.execute(renewed)
-    }
+    return {row.id: _control(row) for row in session.execute(renewed)}
 
 
 def controls(session: Session, claims: Collection[Claim]) -> dict[str, Control]:
     """What the user asks of each job, without renewing anything; a job that is missing is lost."""
     if not claims:
         return {}
-    query = select(Job.id, Job.cancel_requested_at, Job.pause_requested_at).where(_held(claims))
-    return {
-        row.id: Control(row.cancel_requested_at is not None, row.pause_requested_at is not None)
-        for row in session.execute(query)
-    }
+    return {row.id: _control(row) for row in session.execute(select(*_CONTROLS).where(_held(claims)))}
+
+
+_CONTROLS = (Job.id, Job.cancel_requested_at, Job.pause_requested_at, Job.change_seq)
+
+
+def _control(row: Row[str, datetime | None, datetime | None, int]) -> Control:
+    return Control(row.cancel_requested_at is not None, row.pause_requested_at is not None, row.change_seq)
+
+
+def changes(session: Session, claim: Claim, after: int) -> tuple[Change, ...]:
+    """The changes that were asked for since, those with a greater number than `after`, in order."""
+    specs = session.get(JobSpecs, claim.job_id)
+    return change_log.pending(specs, after) if specs is not None else ()
 
 
 def _held(claims: Collection[Claim]) -> ColumnElement[bool]:

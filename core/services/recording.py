@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from core.clock import to_rfc3339
 from core.db.session import now
-from core.db.tables import Job, JobEvent, Metric
+from core.db.tables import Job, JobEvent, JobSpecs, Metric
 from core.errors import LostLease
-from core.events import Checkpoint, Event, Failed, Finished, Log, Metrics, Progress, Started, Stopped, Warned
+from core.events import Changed, Checkpoint, Event, Failed, Finished, Log, Metrics, Progress, Started, Stopped, Warned
+from core.services import change_log
 from core.services.claims import Claim
 from core.services.lifecycle import announce
 from core.services.retention import store_checkpoints
@@ -90,6 +91,8 @@ class _Batch:
                 self._announced.append(event)
             case Warned():
                 self._add_warning(event)
+            case Changed():
+                self._add_change(event)
             case Log():
                 self._announced.append(("log", {"message": event.message[:_MAX_LOG]}))
             case Started():
@@ -101,11 +104,12 @@ class _Batch:
         job = self._job
         job.metric_seq += 1
         time = datetime.fromtimestamp(event.time, UTC) if event.time else now(self._session)
-        row = {"seq": job.metric_seq, "epoch": event.epoch, "step": event.step}
+        row: dict[str, Any] = {"seq": job.metric_seq, "epoch": event.epoch, "step": event.step}
         more = {"values": event.values, "non_finite": list(event.non_finite)}
-        self._rows.append({"job_id": job.id, **row, "time": time, **more})
+        self._rows.append({"job_id": job.id, **row, "time": time, **more, "fold": event.fold})
         # A row that a resumed run records again bit for bit was announced before; readers of events have it.
         if job.metric_seq > job.announced_seq or not job.resume_exact:
+            row |= {} if event.fold is None else {"fold": event.fold}
             self._announced.append(("metrics", {**row, "time": to_rfc3339(time), **more}))
             job.announced_seq = max(job.announced_seq, job.metric_seq)
 
@@ -114,6 +118,14 @@ class _Batch:
         query = select(JobEvent.data).where(JobEvent.job_id == self._job.id, JobEvent.type == "warning")
         if data not in self._session.scalars(query).all():
             self._announced.append(("warning", data))
+
+    def _add_change(self, event: Changed) -> None:
+        made = change_log.make(self._session.get_one(JobSpecs, self._job.id), event)
+        # one that a resumed run makes again is known
+        if made is not None:
+            self._announced.append(change_log.told(made))
+            epochs = event.fields.get("epochs", self._job.progress["epochs"])
+            self._job.progress = {**self._job.progress, "epochs": epochs}
 
     def _start(self, event: Started) -> None:
         job = self._job

@@ -33,6 +33,7 @@ def finish(session: Session, job: Job, event: Finished | Failed | Stopped) -> No
 
 
 def _result(event: Finished) -> dict[str, Any]:
+    folds = {} if event.folds is None else {"folds": event.folds}
     return {
         "best_epoch": event.best_epoch,
         "best_step": event.best_step,
@@ -40,6 +41,7 @@ def _result(event: Finished) -> dict[str, Any]:
         "non_finite": list(event.non_finite),
         "early_stopped": event.early_stopped,
         "baselines": event.baselines,
+        **folds,
     }
 
 

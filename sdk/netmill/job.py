@@ -181,6 +181,24 @@ class Job:
         """Trains a finished job for so many epochs more, from its last checkpoint."""
         return self._took(self._transport.post(f"{self._path()}/continue", {"epochs": epochs}))
 
+    def change(
+        self,
+        *,
+        lr: float | None = None,
+        epochs: int | None = None,
+        early_stopping: Mapping[str, Any] | Literal[False] | None = None,
+    ) -> Self:
+        """Changes what is named from the next step on, while the job is queued, running or paused.
+
+        `early_stopping` is what shall change of it, False to have none. Raises ConflictError when the job is over, and
+        InvalidError with every fault. Where it was made stands in `state.changes`.
+        """
+        training: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+        if early_stopping is not None:
+            training["early_stopping"] = None if early_stopping is False else dict(early_stopping)
+        patch: dict[str, Any] = {} if lr is None else {"optimizer": {"lr": lr}}
+        return self._took(self._transport.patch(self._path(), patch | ({"training": training} if training else {})))
+
     def clone(self, patch: Mapping[str, Any] | None = None) -> Job:
         """A new job with this one's spec, changed by a JSON merge patch (RFC 7396)."""
         answer = self._transport.post(f"{self._path()}/clone", dict(patch or {}))

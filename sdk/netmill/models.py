@@ -48,6 +48,7 @@ class Result(Answer):
     best_checkpoint: str | None = None
     last_checkpoint: str | None = None
     baselines: dict[str, Any] = Field(default_factory=dict)
+    folds: dict[str, Any] | None = None
 
 
 class JobError(Answer):
@@ -75,6 +76,17 @@ class Warned(Answer):
     step: int | None = None
 
 
+class Change(Answer):
+    """A change that was asked for while the job lived; pending, applied after `step` steps, or missed."""
+
+    number: int
+    status: str
+    patch: dict[str, Any] = Field(default_factory=dict)
+    time: datetime | None = None
+    step: int | None = None
+    epoch: int | None = None
+
+
 class JobState(Answer):
     """A job as it stood when it was asked for."""
 
@@ -97,10 +109,11 @@ class JobState(Answer):
     resume_exact: bool | None = None
     resume_note: str | None = None
     spec: dict[str, Any] = Field(default_factory=dict)
+    changes: list[Change] = Field(default_factory=list)
 
 
 class Event(Answer):
-    """One thing that happened to a job; `type` is status, metrics, checkpoint, warning or log."""
+    """One thing that happened to a job; `type` is status, metrics, checkpoint, warning, log or change."""
 
     seq: int
     type: str

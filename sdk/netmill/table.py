@@ -14,10 +14,15 @@ class Table(dict[str, list[Any]]):
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Table:
-        """The table of metrics rows: seq, epoch, step, time, then every metric in the order of its first appearance."""
+        """The table of metrics rows: seq, epoch, step, time, then every metric in the order of its first appearance.
+
+        A job in folds has a column `fold` as well.
+        """
         rows = list(rows)
         names = dict.fromkeys(name for row in rows for name in row["values"])
         table = cls({name: [row.get(name) for row in rows] for name in FIXED})
+        if any(row.get("fold") is not None for row in rows):
+            table["fold"] = [row.get("fold") for row in rows]
         table.update({name: [row["values"].get(name) for row in rows] for name in names})
         return table
 

@@ -65,6 +65,12 @@ class Transport:
         headers = {} if body is None else {"Content-Type": "application/json"}
         return self.json(Request("POST", path, params, lambda: content, headers, key or new_key()))
 
+    def patch(self, path: str, body: Any) -> Any:
+        """The answer's JSON; carried out once, however often it has to be sent."""
+        content = _as_json(body)
+        headers = {"Content-Type": "application/json"}
+        return self.json(Request("PATCH", path, None, lambda: content, headers, new_key()))
+
     def json(self, request: Request) -> Any:
         """The JSON of the answer to any request."""
         with self.open(request) as response:

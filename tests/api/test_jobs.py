@@ -15,7 +15,7 @@ from tests.api.conftest import IRIS, Live
 FIELDS = {
     *("id", "name", "tags", "status", "terminal", "parent", "created_at", "started_at", "finished_at"),
     *("queue_position", "attempt", "transitions", "progress", "result", "error", "spec", "links"),
-    *("resume_exact", "resume_note", "cohort", "warnings"),
+    *("resume_exact", "resume_note", "cohort", "warnings", "changes"),
 }
 
 

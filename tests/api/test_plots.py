@@ -98,3 +98,19 @@ def test_pyplot_is_never_loaded() -> None:
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], check=True)
+
+
+def test_folds_are_one_line_of_means_and_a_band() -> None:
+    rows: list[Row] = [
+        (epoch, 100 * fold + epoch, {"validation.loss": 1.0 / epoch + fold})
+        for fold in range(3)
+        for epoch in range(1, 6 - (fold == 2))
+    ]
+    folds = [row[1] // 100 for row in rows]
+    axes = plots.draw(Curves("k", "succeeded", rows, None, folds)).axes[0]
+    line = axes.get_lines()[0]
+    assert list(line.get_xdata()) == [1, 2, 3, 4, 5]
+    # the third fold ended an epoch before the others
+    assert list(line.get_ydata()) == pytest.approx([2.0, 1.5, 1 / 3 + 1, 1.25, 0.7])
+    band = axes.collections[0].get_paths()[0].vertices
+    assert band[:, 1].max() == pytest.approx(2.0 + math.sqrt(2 / 3))

@@ -253,3 +253,18 @@ def test_without_the_server_up_says_what_to_install(monkeypatch: pytest.MonkeyPa
     done = netmill(None, "up", "--port", "0", "--data-dir", "x")
     assert done.exit_code == 1
     assert "make setup" in done.stderr
+
+
+def test_change_sends_what_is_named_and_job_shows_it(script: Script) -> None:
+    script.play(Reply(200, job_body()), Reply(202, job_body(status="running")))
+    done = netmill(script, "change", "job_1", "--lr", "0.01", "--epochs", "40", "--no-early-stopping")
+    assert done.exit_code == 0
+    assert json.loads(script.seen[-1].body) == {
+        "optimizer": {"lr": 0.01},
+        "training": {"epochs": 40, "early_stopping": None},
+    }
+    assert netmill(script, "change", "job_1", "--patience", "3", "--no-early-stopping").exit_code != 0
+    change = {"number": 1, "status": "applied", "patch": {"optimizer": {"lr": 0.01}}, "step": 41}
+    script.play(Reply(200, job_body(changes=[change])))
+    shown = netmill(script, "job", "job_1").stdout
+    assert '{"optimizer": {"lr": 0.01}} applied before step 42' in shown

@@ -13,7 +13,7 @@ import pytest
 
 from netmill import IntegrityError, JobFailedError, Table, WaitTimeoutError
 from netmill.job import PAGE_ROWS, PREDICT_ROWS
-from tests.sdk.conftest import Reply, Script, Seen, job_body
+from tests.sdk.conftest import Reply, Script, Seen, job_body, problem
 
 DONE = job_body(status="succeeded", terminal=True, result={"metrics": {"test.accuracy": 0.97}, "best_checkpoint": "c1"})
 FAILURE = {"code": "diverged", "detail": "loss is inf", "pointer": "/optimizer/lr", "hint": "lower it", "epoch": 3}
@@ -163,3 +163,26 @@ def test_fields_of_a_newer_service_are_kept(script: Script) -> None:
     job = script.client().job("job_1")
     assert job.state.model_dump()["color"] == "blue"
     assert job.progress.model_dump()["mood"] == "good"
+
+
+def test_a_change_is_a_merge_patch_with_a_key_of_its_own(script: Script) -> None:
+    change = {"number": 1, "status": "pending", "patch": {}, "time": "2026-11-23T16:00:00Z", "step": None}
+    script.play(Reply(200, job_body()), Reply(503, problem(503, "unavailable")), Reply(202, job_body(changes=[change])))
+    job = script.client().job("job_1").change(lr=0.01, epochs=40, early_stopping={"patience": 3})
+    assert [(one.number, one.status) for one in job.state.changes] == [(1, "pending")]
+    first, again = script.seen[1:]
+    assert (again.method, again.path) == ("PATCH", "/v1/jobs/job_1")
+    assert json.loads(again.body) == {
+        "optimizer": {"lr": 0.01},
+        "training": {"epochs": 40, "early_stopping": {"patience": 3}},
+    }
+    assert first.headers["Idempotency-Key"] == again.headers["Idempotency-Key"]
+    script.play(Reply(202, job_body()))
+    job.change(early_stopping=False)
+    assert json.loads(script.seen[-1].body) == {"training": {"early_stopping": None}}
+
+
+def test_a_history_in_folds_has_a_column_for_them(script: Script) -> None:
+    rows = [{"seq": n, "epoch": n, "step": n, "time": "t", "values": {}, "fold": n % 2} for n in (1, 2)]
+    assert Table.of_rows(rows)["fold"] == [1, 0]
+    assert "fold" not in Table.of_rows([row | {"fold": None} for row in rows])

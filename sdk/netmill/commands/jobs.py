@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import json
+from typing import Annotated, Any, Literal
 
 import typer
 
 from netmill.commands.shared import INTERRUPTED, REFUSED, JobId, Session, command, read_json, read_spec
 from netmill.follow import losses, status, told, warning
 from netmill.job import Job
-from netmill.models import Event
+from netmill.models import Change, Event
 from netmill.words import ago, duration, number
 
 SpecFile = Annotated[str, typer.Argument(metavar="SPEC.json", help="A job spec; - reads standard input.")]
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
         ("cancel", cancel),
         ("pause", pause),
         ("resume", resume),
+        ("change", change),
         ("continue", continue_),
         ("clone", clone),
         ("delete", delete),
@@ -106,6 +108,24 @@ def resume(session: Session, job_id: JobId) -> None:
     _told(session, session.client.job(job_id).resume(), "resume")
 
 
+def change(
+    session: Session,
+    job_id: JobId,
+    *,
+    lr: Annotated[float | None, typer.Option(help="Learning rate at the schedule's peak.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all, those that are over among them.")] = None,
+    patience: Annotated[int | None, typer.Option(min=1, help="Early stopping: epochs without improvement.")] = None,
+    no_early_stopping: Annotated[bool, typer.Option("--no-early-stopping", help="Train to the last epoch.")] = False,
+) -> None:
+    """Change learning rate, epochs or early stopping of a job that is not over."""
+    if patience is not None and no_early_stopping:
+        raise ValueError("give --patience or --no-early-stopping, one of the two")
+    stopping: dict[str, int] | Literal[False] | None = (
+        False if no_early_stopping else None if patience is None else {"patience": patience}
+    )
+    _told(session, session.client.job(job_id).change(lr=lr, epochs=epochs, early_stopping=stopping), "change")
+
+
 def continue_(
     session: Session, job_id: JobId, epochs: Annotated[int, typer.Option(min=1, help="How many more epochs.")]
 ) -> None:
@@ -171,6 +191,7 @@ def _show(session: Session, handle: Job, *, warnings: bool = True) -> None:
     if handle.progress.eta_s is not None and not handle.terminal:
         rows.append(["time left", duration(handle.progress.eta_s)])
     rows += [[name, number(value)] for name, value in handle.result.metrics.items()]
+    rows += [["change", _changed(one)] for one in state.changes]
     if state.resume_exact is False:
         rows.append(["resume", f"not exact: {state.resume_note}"])
     if error := handle.error:
@@ -187,6 +208,12 @@ def _epochs(handle: Job) -> str:
     return f"{progress.epoch}/{progress.epochs}" if progress.epochs else "-"
 
 
+def _changed(change: Change) -> str:
+    """A change in one line."""
+    when = f" before step {change.step + 1}" if change.step is not None else ""
+    return f"{json.dumps(change.patch)} {change.status}{when}"
+
+
 def _line(event: Event) -> str:
     """An event in one line."""
     time = f"{event.time.astimezone():%H:%M:%S}" if event.time else "-"
@@ -195,6 +222,9 @@ def _line(event: Event) -> str:
         text = f"epoch {data.get('epoch')}  {losses(dict(data.get('values') or {}))}"
     elif event.type == "warning":
         text = warning(event)
+    elif event.type == "change":
+        text = f"{json.dumps(data.get('patch'))}  {data.get('status')}"
+        text += f"  step {data['step']}" if data.get("step") is not None else ""
     elif event.type == "log":
         text = str(data.get("message", ""))
     else:

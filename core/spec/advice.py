@@ -8,7 +8,6 @@ from core.spec.dataset import DatasetSchema
 from core.spec.findings import Findings
 from core.spec.inits import Constant, Zeros
 from core.spec.job import JobSpec
-from core.spec.layer_types.basic import Linear
 from core.spec.roles import Roles
 from core.spec.schedules import MultiStepSchedule
 from core.spec.shapes import Body, collapses
@@ -55,11 +54,12 @@ def _advise_on_layers(body: Body, roles: Roles, findings: Findings) -> None:
         )
     hidden = list(zip(body.layers, body.planned, strict=True))[: body.head_at]
     for layer, planned in hidden:
-        if isinstance(layer, Linear) and isinstance(layer.init, Zeros | Constant) and layer.units > 1:
+        units = getattr(layer, layer.widths[0], 0) if layer.linear_map and layer.widths else 0
+        if units > 1 and isinstance(getattr(layer, "init", None), Zeros | Constant):
             findings.warn(
                 "symmetric_init",
                 planned.origin,
-                f"the {layer.units} units of layer {planned.index} begin the same, get the same gradients and stay "
+                f"the {units} units of layer {planned.index} begin the same, get the same gradients and stay "
                 "the same; "
                 "use a random init",
             )

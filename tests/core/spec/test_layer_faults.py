@@ -220,6 +220,12 @@ def test_linear_maps_in_a_row_collapse(layers: list[Any], pointers: list[str]) -
     assert found == [f"/network/layers/{pointer}" for pointer in pointers]
 
 
+def test_kernels_that_begin_alike_are_warned_of() -> None:
+    layer = {"type": "conv1d", "channels": 4, "kernel_size": 3, "init": {"type": "constant", "value": 0.1}}
+    codes = {(each.code, each.pointer) for each in plan(job("series", layer, {"type": "relu"})).warnings}
+    assert ("symmetric_init", "/network/layers/0") in codes
+
+
 EMBEDDING = {"type": "embedding", "entries": 6, "units": 3}
 RAW = {"preprocess": {"scale": "none"}}
 

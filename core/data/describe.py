@@ -25,6 +25,7 @@ CATEGORY_BUDGET = 20_000
 SAMPLE = 1_000_000
 BINS = 20
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_DAY_US = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Facts = dict[str, Any]
@@ -81,6 +82,7 @@ def _describe_column(column: StoredColumn) -> tuple[Facts, Facts]:
     if numeric:
         profile.update(statistics, **_distribution(present))
     elif column.type == "datetime":
+        facts["resolution"] = "time" if (present % _DAY_US).any() else "day"
         ends = (present.min(), present.max()) if len(present) else (NO_TIME, NO_TIME)
         profile.update({"min": _iso(int(ends[0])), "max": _iso(int(ends[1]))})
     else:

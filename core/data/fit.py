@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.data.normalize import entries
-from core.data.preparation import ArrayScaling, Feature
+from core.data.preparation import ArrayScaling, Cells, Feature, category_codes
 from core.data.split import Rows, data_error
 from core.spec.data import PreprocessSpec
+from core.spec.dataset import Column
+from core.spec.encoding import DAY_S, FeatureKind, date_parts, indicates, kind_of
 
 Floats = NDArray[np.float64]
 
@@ -32,32 +35,60 @@ def centre_and_width(values: Floats, how: str) -> tuple[float, float]:
     return shift, scale if varies else 1.0
 
 
-def stand_in(values: Floats, how: str) -> float | None:
-    """What fills a gap: mean, median or zero of the values without NaN; None when gaps are refused."""
-    match how:
+def stand_in(values: Floats, preprocess: PreprocessSpec) -> float | None:
+    """What fills a gap, from the values without NaN; None when gaps are refused."""
+    match preprocess.impute:
         case "mean":
             return float(values.mean())
         case "median":
             return float(np.median(values))
-        case "zero":
-            return 0.0
-        case _:
+        case "most_frequent":
+            distinct, counts = np.unique(values, return_counts=True)
+            return float(distinct[counts.argmax()])
+        case "none":
             return None
+        case _:
+            return _constant(preprocess)
+
+
+def _constant(preprocess: PreprocessSpec) -> float | None:
+    """What fills a gap whatever the values are; None when they decide."""
+    return {"zero": 0.0, "constant": preprocess.fill_value}.get(preprocess.impute)
+
+
+def fit_feature(column: Column, cells: Cells, train: Rows, preprocess: PreprocessSpec) -> Feature:
+    """A column as a feature: numbers with NaN where missing (times in seconds since 1970), texts as codes with -1."""
+    kind = kind_of(column, preprocess)
+    if kind in ("category", "code"):
+        return _fit_category(column, kind, cells, train)
+    if kind == "date":
+        feature = fit_number(column.name, cells / DAY_S, train, preprocess)
+        feature = replace(feature, kind=kind, parts=date_parts(column))
+    else:
+        feature = fit_number(column.name, cells, train, preprocess, kind=kind)
+    if not indicates(column, preprocess):
+        return feature
+    return replace(feature, indicator=True, gaps=bool(np.isnan(cells[train]).any()))
 
 
 def fit_number(
-    name: str, kind: Literal["number", "boolean"], cells: Floats, train: Rows, preprocess: PreprocessSpec
+    name: str, cells: Floats, train: Rows, preprocess: PreprocessSpec, kind: FeatureKind = "number"
 ) -> Feature:
     """A number or boolean (which is 0 or 1 and not scaled) of a table."""
     scale = "none" if kind == "boolean" else preprocess.scale
-    fill, shift, width = _fit(cells, train, scale, preprocess.impute, f"column {name!r}")
+    fill, shift, width = _fit(cells, train, scale, preprocess, f"column {name!r}")
     return Feature(name, kind, fill, shift, width)
 
 
-def fit_category(name: str, cells: Rows, train: Rows, categories: tuple[str, ...]) -> Feature:
-    """A column of texts: which of its categories the training rows have."""
-    counts = np.bincount(cells[train][cells[train] >= 0], minlength=len(categories))
-    return Feature(name, "category", categories=categories, seen=tuple(bool(count) for count in counts))
+def _fit_category(column: Column, kind: FeatureKind, cells: Cells, train: Rows) -> Feature:
+    """Which of a column's categories the training rows have."""
+    if column.categories is None:
+        raise data_error(f"column {column.name!r} has too many different values to be a category", "/data/features")
+    categories = tuple(str(value) for value in column.categories)
+    feature = Feature(column.name, kind, categories=categories, integers=column.type == "integer")
+    codes = category_codes(feature, cells[train])
+    counts = np.bincount(codes[codes >= 0], minlength=len(categories))
+    return replace(feature, seen=tuple(bool(count) for count in counts))
 
 
 def fit_array(x: NDArray[Any], train: Rows, preprocess: PreprocessSpec) -> ArrayScaling:
@@ -66,15 +97,17 @@ def fit_array(x: NDArray[Any], train: Rows, preprocess: PreprocessSpec) -> Array
     fits = []
     for entry, cells in enumerate(entries(x, axis, preprocess.normalize)):
         where = f"x[{', '.join([':'] * axis + [str(entry)])}]"
-        fits.append(_fit(cells, train, preprocess.scale, preprocess.impute, where))
+        fits.append(_fit(cells, train, preprocess.scale, preprocess, where))
     fill, shift, scale = zip(*fits, strict=True)
     return ArrayScaling(axis, fill, shift, scale, preprocess.normalize)
 
 
-def _fit(cells: Floats, train: Rows, scale: str, impute: str, what: str) -> tuple[float | None, float, float]:
+def _fit(
+    cells: Floats, train: Rows, scale: str, preprocess: PreprocessSpec, what: str
+) -> tuple[float | None, float, float]:
     """(fill, shift, scale) from the training rows of `cells`; data_error when they hold nothing or a refused gap."""
     missing = int(np.isnan(cells).sum())
-    if missing and impute == "none":
+    if missing and preprocess.impute == "none":
         raise data_error(
             f"{what}: {missing} missing value(s), and preprocess.impute is 'none'",
             "/data/preprocess/impute",
@@ -83,9 +116,9 @@ def _fit(cells: Floats, train: Rows, scale: str, impute: str, what: str) -> tupl
     values = cells[train].reshape(-1)
     values = values[~np.isnan(values)] if missing else values
     if not len(values):
-        if impute == "zero":
-            return 0.0, 0.0, 1.0
+        if (constant := _constant(preprocess)) is not None:
+            return constant, constant, 1.0
         raise data_error(f"{what} has no value in any training row", "/data/features", "leave it out")
     with np.errstate(over="ignore"):
         shift, width = centre_and_width(values, scale)
-        return stand_in(values, impute), shift, width
+        return stand_in(values, preprocess), shift, width

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +16,21 @@ from core.errors import FieldError, Invalid
 MOST_FAULTS = 100
 
 
-def cells_of_rows(
-    rows: list[Any], columns: Mapping[str, tuple[str, ...] | None], pointer: str
-) -> dict[str, NDArray[Any]]:
-    """Cells by column; `columns` names each with its categories, None for a number. Invalid lists every bad cell."""
+Sent = Literal["number", "time"] | tuple[str, ...]
+"""What a column's cells are: numbers, times as RFC 3339 texts, or texts among which these are known."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def cells_of_rows(rows: list[Any], columns: Mapping[str, Sent], pointer: str) -> dict[str, NDArray[Any]]:
+    """Cells by column: numbers, times in seconds since 1970, texts as codes. Invalid lists every bad cell."""
     faults = [
         FieldError(f"{pointer}/{number}", "bad_row", f"received {_seen(row)}, expected an object of column and value")
         for number, row in enumerate(rows)
         if not isinstance(row, dict)
     ]
     cells: dict[str, NDArray[Any]] = {}
-    for name, categories in columns.items() if not faults else ():
+    for name, sent in columns.items() if not faults else ():
         absent = [number for number, row in enumerate(rows) if name not in row]
         if absent:
             faults += [
@@ -34,10 +39,12 @@ def cells_of_rows(
             ]
             continue
         values = [row[name] for row in rows]
-        if categories is None:
+        if sent == "number":
             cells[name] = _numbers(values, name, pointer, faults)
+        elif sent == "time":
+            cells[name] = _times(values, name, pointer, faults)
         else:
-            cells[name] = _codes(values, name, categories, pointer, faults)
+            cells[name] = _codes(values, name, sent, pointer, faults)
     if faults:
         raise Invalid(f"{len(faults)} value(s) cannot be used", errors=faults[:MOST_FAULTS])
     return cells
@@ -119,6 +126,30 @@ def _number(value: Any) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _times(values: list[Any], name: str, pointer: str, faults: list[FieldError]) -> NDArray[np.float64]:
+    seconds = [_seconds(value) for value in values]
+    wanted = "expected a time such as 2024-05-01T12:00:00Z, or null"
+    faults += [
+        FieldError(_pointer(pointer, row, name), "bad_value", f"received {_seen(values[row])}, {wanted}")
+        for row, time in enumerate(seconds)
+        if time is None
+    ]
+    return np.array([math.nan if time is None else time for time in seconds])
+
+
+def _seconds(value: Any) -> float | None:
+    """Seconds since 1970 of a date or time, in UTC unless it says otherwise; NaN for null, None for what is none."""
+    if value is None:
+        return math.nan
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value.strip())
+        return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH).total_seconds()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _codes(

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from core.data.derive import Floats, evaluate
-from core.data.incoming import array_of_inputs, cells_of_rows, rows_of_inputs
+from core.data.incoming import Sent, array_of_inputs, cells_of_rows, rows_of_inputs
 from core.data.normalize import entries, normalized_cells
 from core.data.windows import TimeWindow
 from core.errors import FieldError, Invalid
 from core.spec.dataset import Category
+from core.spec.encoding import CYCLES, DAY_S, FeatureKind
 from core.spec.expressions import names_in, parse_expression
 
-Kind = Literal["number", "boolean", "category"]
 Normalize = Literal["none", "l1", "l2", "max", "standard"]
 Cells = NDArray[Any]
 
@@ -29,20 +29,36 @@ class Feature:
     """One feature of a table. A number becomes (value - shift) / scale, `fill` where it is missing (None: refused).
 
     A category becomes one column of 0 and 1 for each of `categories`; one that no training row had is all zeros,
-    so that nothing about other rows leaks into the network; so is a missing one.
+    so that nothing about other rows leaks into the network; so is a missing one. A code is the category's place, or
+    their number for what is missing or was not seen. A date becomes `parts`: days since 1970 scaled as a number, and
+    points on cycles, which are (0, 0) where it is missing. With `indicator` one more column is 1 where the value is
+    missing, provided that training rows had `gaps`.
     """
 
     name: str
-    kind: Kind
+    kind: FeatureKind
     fill: float | None = None
     shift: float = 0.0
     scale: float = 1.0
     categories: tuple[str, ...] = ()
     seen: tuple[bool, ...] = ()
+    # the categories are whole numbers, and rows send them so
+    integers: bool = False
+    parts: tuple[str, ...] = ()
+    indicator: bool = False
+    gaps: bool = False
 
     @property
     def width(self) -> int:
-        return len(self.categories) if self.kind == "category" else 1
+        return len(self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each number that the feature becomes."""
+        if self.kind == "category":
+            return tuple(f"{self.name}={value}" for value in self.categories)
+        names = tuple(f"{self.name}:{part}" for part in self.parts) or (self.name,)
+        return (*names, f"{self.name}:missing") if self.indicator else names
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +108,7 @@ class Preparation:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """A name for each number of a flat sample of a table: `age`, `colour=red`."""
-        return tuple(
-            name
-            for feature in self.features
-            for name in ([f"{feature.name}={value}" for value in feature.categories] or [feature.name])
-        )
+        return tuple(name for feature in self.features for name in feature.names)
 
     @property
     def width(self) -> int:
@@ -196,21 +208,14 @@ class Preparation:
         return x if self.window is not None else x.reshape(rows, *self.shape)
 
     def _encode_rows(self, rows: list[Any], pointer: str) -> NDArray[Any]:
-        kinds = {feature.name: feature for feature in self.features}
-        cells = cells_of_rows(
-            rows,
-            {
-                name: (tuple(kinds[name].categories) if name in kinds and kinds[name].kind == "category" else None)
-                for name in self.columns
-            },
-            pointer,
-        )
+        features = {feature.name: feature for feature in self.features}
+        cells = cells_of_rows(rows, {name: _sent_as(features.get(name)) for name in self.columns}, pointer)
         faults: list[FieldError] = []
         for name, text in (self.derive or {}).items():
             value = cells[name] = derived(text, cells, len(rows))
             faults += _unfit_rows(np.isinf(value), f"{pointer}/{{}}", "not_finite", f"{name} = {text} is not finite")
         for feature in self.features:
-            if feature.kind != "category" and feature.fill is None:
+            if feature.kind not in ("category", "code") and feature.fill is None:
                 detail = f"{feature.name} is missing, and this network was not trained to fill it in"
                 faults += _unfit_rows(np.isnan(cells[feature.name]), f"{pointer}/{{}}", "missing_value", detail)
         if faults:
@@ -236,17 +241,57 @@ def derived(text: str, cells: Mapping[str, Cells], rows: int) -> Floats:
     return value
 
 
+def _sent_as(feature: Feature | None) -> Sent:
+    """How rows send a column: a number, a time, or one of texts."""
+    if feature is None or feature.integers:
+        return "number"
+    if feature.kind in ("category", "code"):
+        return feature.categories
+    return "time" if feature.kind == "date" else "number"
+
+
+def category_codes(feature: Feature, cells: Cells) -> NDArray[np.int64]:
+    """(N,) places among the feature's categories, -1 for what is none of them or missing."""
+    if not feature.integers:
+        return cells.astype(np.int64)
+    values = np.array([int(category) for category in feature.categories], dtype=np.float64)
+    places = np.minimum(np.searchsorted(values, cells), len(values) - 1)
+    return np.where(values[places] == cells, places, -1)
+
+
 def encode_feature(feature: Feature, cells: Cells, out: NDArray[Any]) -> None:
     """Writes the feature's numbers into `out` of shape (N, width)."""
-    if feature.kind == "category":
-        out[:] = 0
-        known = np.flatnonzero((cells >= 0) & np.append(feature.seen, False)[cells])
-        out[known, cells[known]] = 1
+    if feature.kind in ("category", "code"):
+        _encode_category(feature, category_codes(feature, cells), out)
         return
-    values = (cells - feature.shift) / feature.scale
+    is_date = feature.kind == "date"
+    values = ((cells / DAY_S if is_date else cells) - feature.shift) / feature.scale
+    missing = np.isnan(cells)
     if feature.fill is not None:
-        values[np.isnan(values)] = (feature.fill - feature.shift) / feature.scale
+        values[missing] = (feature.fill - feature.shift) / feature.scale
     out[:, 0] = values
+    for place, part in enumerate(feature.parts[1:], start=1):
+        out[:, place] = np.where(missing, 0.0, _on_cycle(cells, part))
+    if feature.indicator:
+        out[:, -1] = missing & feature.gaps
+
+
+def _encode_category(feature: Feature, codes: NDArray[np.int64], out: NDArray[Any]) -> None:
+    known = (codes >= 0) & np.append(feature.seen, False)[codes]
+    if feature.kind == "code":
+        out[:, 0] = np.where(known, codes, len(feature.categories))
+        return
+    out[:] = 0
+    rows = np.flatnonzero(known)
+    out[rows, codes[rows]] = 1
+
+
+def _on_cycle(seconds: Floats, part: str) -> Floats:
+    """Sine or cosine of a time's place in a day, a week (from Monday) or a year."""
+    cycle, wave = part.split("_")
+    period, start = CYCLES[cycle]
+    angle = 2 * np.pi * np.mod(seconds - start, period) / period
+    return np.asarray(np.sin(angle) if wave == "sin" else np.cos(angle))
 
 
 def scale_array(x: NDArray[Any], scaling: ArrayScaling, precision: str) -> NDArray[Any]:

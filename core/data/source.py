@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.fit import fit_array, fit_category, fit_number
+from core.data.fit import fit_array, fit_feature, fit_number
 from core.data.normalize import normalized_cells
 from core.data.preparation import Cells, Feature, Preparation, derived, scale_array
 from core.data.split import Rows, data_error
 from core.data.table import SPLIT_CODES, StoredColumn, StoredTable, read_arrays
 from core.spec.data import PreprocessSpec
 from core.spec.dataset import Category, Column, DatasetSchema
+from core.spec.encoding import kind_of
 from core.spec.features import polynomial_formulas
 from core.spec.job import JobSpec
 
@@ -108,7 +109,7 @@ class TableSource(Source):
         raw = Preparation("table", (), tuple(Feature(name, "number") for name in names), formulas)
         cells: dict[str, Cells] = {}
         for name in raw.columns:
-            values = self._cells(name, "/data/features")
+            values = self._cells(name, "/data/features", times=data.preprocess.dates == "parts")
             cells[name] = values if keep is None else values[keep]
         for name, text in formulas.items():
             cells[name] = derived(text, cells, len(next(iter(cells.values()))))
@@ -119,13 +120,13 @@ class TableSource(Source):
                     f"{name} = {text} is not finite in {int(infinite.sum())} row(s), first in row {row + 1}",
                     f"/data/{place}",
                 )
-        numbers = [name for name in names if name in formulas or self._is_number(name)]
+        numbers = [name for name in names if name in formulas or self._is_number(name, data.preprocess)]
         own = normalized_cells(cells, numbers, data.preprocess.normalize)
         preprocess = data.preprocess
         features = tuple(
-            fit_number(name, "number", own[name], train, preprocess)
+            fit_number(name, own[name], train, preprocess)
             if name in formulas
-            else self._fit(name, own[name], train, preprocess)
+            else fit_feature(self._column_info(name), own[name], train, preprocess)
             for name in names
         )
         shape = data.input_shape or (sum(feature.width for feature in features),)
@@ -139,29 +140,21 @@ class TableSource(Source):
         )
         return preparation, preparation.encode(cells, len(next(iter(cells.values()))))
 
-    def _cells(self, name: str, pointer: str) -> Array:
-        """Numbers and booleans as float64 with NaN where missing, texts as codes with -1."""
+    def _cells(self, name: str, pointer: str, *, times: bool = False) -> Array:
+        """Numbers, booleans, times (seconds since 1970) as float64 with NaN where missing, texts as codes with -1."""
         column = self._column(name, pointer)
-        if column.type == "datetime":
+        if column.type == "datetime" and not times:
             raise data_error(f"column {name!r} holds times, expected numbers, booleans or texts", pointer)
         if column.type == "string":
             return column.values.astype(np.int64)
         values = column.values.astype(np.float64)
-        if column.type == "boolean":
+        if column.type in ("boolean", "datetime"):
             values[column.missing] = np.nan
-        return values
+        return values / 1e6 if column.type == "datetime" else values
 
-    def _is_number(self, name: str) -> bool:
+    def _is_number(self, name: str, preprocess: PreprocessSpec) -> bool:
         column = self._schema.column(name)
-        return column is not None and column.type in ("float", "integer")
-
-    def _fit(self, name: str, cells: Cells, train: Rows, preprocess: PreprocessSpec) -> Feature:
-        column = self._column_info(name)
-        if column.type == "string":
-            if column.categories is None:
-                raise data_error(f"column {name!r} has too many different texts to be a feature", "/data/features")
-            return fit_category(name, cells, train, tuple(str(text) for text in column.categories))
-        return fit_number(name, "boolean" if column.type == "boolean" else "number", cells, train, preprocess)
+        return column is not None and kind_of(column, preprocess) == "number"
 
     def _column_info(self, name: str) -> Column:
         column = self._schema.column(name)

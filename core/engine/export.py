@@ -32,7 +32,8 @@ _OPSET = 18
 def export(content: Path, format: Literal["safetensors", "onnx", "torch_export"], out: Path) -> None:  # noqa: A002 - the api's word
     """Writes the model in `content` to `out`, its preprocessing and spec inside.
 
-    safetensors: the content as it is. onnx: raw columns in, labels and probabilities (or numbers) out, float32.
+    safetensors: the content as it is. onnx: raw columns in (times as seconds since 1970), labels and probabilities (or
+    numbers) out, float32.
     torch_export: a .pt2 of the network on prepared inputs, spec and preprocessing as `netmill.json` in it.
     """
     if format == "safetensors":

@@ -59,11 +59,29 @@ class PreprocessSpec(SpecModel):
         "standard",
         description="standard: mean 0 and deviation 1; minmax: 0 to 1; robust: by median and quartiles; none",
     )
-    impute: Literal["mean", "median", "zero", "none"] = Field(
-        "mean", description="what stands for a missing number: the column's mean, median, zero; none refuses them"
+    impute: Literal["mean", "median", "most_frequent", "zero", "constant", "none"] = Field(
+        "mean",
+        description="what stands for a missing number: the column's mean, median, most frequent value (the least of "
+        "several), zero, or the constant fill_value; none refuses them",
     )
-    categorical: Literal["one_hot"] = Field(
-        "one_hot", description="a string column becomes one column of 0 and 1 for each of its values"
+    fill_value: Float = Field(0.0, description="what impute constant puts in, in the column's unit; default 0")
+    missing_indicator: Bool = Field(
+        False,
+        description="beside each number, boolean or time with gaps a column that is 1 where the value is missing (as "
+        "long as training rows have gaps); default false",
+    )
+    categorical: Literal["one_hot", "embedding"] = Field(
+        "one_hot",
+        description="one_hot: a string column becomes one column of 0 and 1 for each of its values; embedding: a "
+        "learnt vector for each value, by a column_embedding in front of the network",
+    )
+    categories: Annotated[tuple[ColumnName, ...], Field(max_length=1000)] = Field(
+        (), description="integer columns to take for categories, not for numbers"
+    )
+    dates: Literal["none", "parts"] = Field(
+        "none",
+        description="parts: a time becomes the days elapsed, scaled, and sine and cosine of its place in the day, the "
+        "week and the year; none: times are no features",
     )
     target_scale: Literal["none", "standard"] = Field(
         "none",

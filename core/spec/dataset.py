@@ -15,7 +15,8 @@ ColumnType = Literal["float", "integer", "boolean", "string", "datetime"]
 class Column(SpecModel):
     """One column of a table. `distinct` is None above 10,000 values.
 
-    `categories` are sorted, at most 1,000; `counts` are the rows of each.
+    `categories` are sorted, at most 1,000; `counts` are the rows of each. `resolution` of times is `day` when all are
+    whole days.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Column(SpecModel):
     max: float | None = None
     mean: float | None = None
     std: float | None = None
+    resolution: Literal["day", "time"] | None = None
 
 
 class ArrayInfo(SpecModel):

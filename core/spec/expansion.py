@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from core.spec.base import Shape
 from core.spec.findings import Findings
 from core.spec.layer_base import ShapeError
 from core.spec.network import LayeredNetwork, Network
 from core.spec.network_base import Placed, place
+from core.spec.roles import Roles
 
 
 def body_of(network: Network, shape: Shape | None, findings: Findings) -> list[Placed]:
@@ -26,6 +28,22 @@ def body_of(network: Network, shape: Shape | None, findings: Findings) -> list[P
     except ShapeError as error:
         findings.fault(f"/network/{error.field}", error.code, error.detail, needs=("/data",))
         return []
+
+
+def with_embedding(body: list[Placed], roles: Roles, findings: Findings) -> list[Placed]:
+    """The layers with one in front that embeds the codes of categories, if the data give any and none is there."""
+    if not roles.codes:
+        return body
+    where = "/data/preprocess/categorical"
+    if roles.task == "reconstruction":
+        detail = "received embedding for the task reconstruction, which cannot reproduce codes, expected one_hot"
+        findings.fault(where, "wrong_task", f"{detail}; do set it to one_hot", needs=("/task", "/data/target"))
+    elif roles.input_shape is not None and len(roles.input_shape) != 1:
+        detail = f"received embedding for samples of shape {list(roles.input_shape)}, expected one axis of features"
+        findings.fault(where, "needs_flat", f"{detail}; do set it to one_hot, or input_shape to null")
+    if body and body[0].layer.type == "column_embedding":
+        return body
+    return [replace(place("column_embedding", ""), pointer=where), *body]
 
 
 def ending(network: Network, shape: Shape | None, wanted: Shape | None, *, reproduces: bool) -> list[Placed]:

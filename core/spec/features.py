@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from core.spec.base import Shape
 from core.spec.data import DataSpec
 from core.spec.dataset import Column, DatasetSchema
+from core.spec.encoding import encoded_width, kind_of
 from core.spec.expressions import ExpressionError, names_in, parse_expression
 from core.spec.findings import Findings, nearest, one_of, pointer, show
+from core.spec.layer_base import Code
 from core.spec.limits import Limits
 from core.spec.polynomial import MAX_TERMS, count_terms, terms
 
@@ -21,11 +23,15 @@ FAR = 10.0  # means or deviations beyond it slow the training down when nothing 
 
 @dataclass(frozen=True, slots=True)
 class TableFeatures:
-    """`listed` are the columns and derived ones in order, `names` the polynomial ones too; `shape` of one sample."""
+    """`listed` are the columns and derived ones in order, `names` the polynomial ones too; `shape` of one sample.
+
+    `codes` are the inputs that an embedding looks up.
+    """
 
     listed: tuple[str, ...]
     names: tuple[str, ...]
     shape: Shape | None
+    codes: tuple[Code, ...] = ()
 
 
 def table_features(
@@ -34,7 +40,7 @@ def table_features(
     """What a run learns from; the shape is None when it cannot be told."""
     _check_derived(data, schema, reserved, findings)
     if data.features is None:
-        columns = _all_features(schema, reserved, limits, findings)
+        columns = _all_features(data, schema, reserved, limits, findings)
     else:
         columns = _listed_features(data, schema, reserved, limits, findings)
     listed = data.features or tuple(column.name for column in columns)
@@ -42,7 +48,8 @@ def table_features(
     for column in columns:
         _advise(column, data, findings)
     products = _polynomial(data, schema, names, findings)
-    width = sum(encoded_width(column) for column in columns) + len(data.derive) + len(products)
+    _check_categories(data, schema, columns, limits, findings)
+    width = sum(encoded_width(column, data.preprocess) for column in columns) + len(data.derive) + len(products)
     if width == 0:
         findings.fault(
             "/data/features",
@@ -51,12 +58,19 @@ def table_features(
             needs=("/data/dataset", "/data/target", "/data/features"),
         )
         return TableFeatures(names, names, data.input_shape)
-    return TableFeatures(names, (*names, *products), _shape(data, width, findings))
+    return TableFeatures(names, (*names, *products), _shape(data, width, findings), _codes(names, columns, data))
 
 
-def encoded_width(column: Column) -> int:
-    """How many inputs a column becomes: one, or one for each value of a string column."""
-    return len(column.categories or ()) if column.type == "string" else 1
+def _codes(names: Sequence[str], columns: Sequence[Column], data: DataSpec) -> tuple[Code, ...]:
+    """Where codes stand among the inputs; of those that are listed, for products come behind them."""
+    by_name = {column.name: column for column in columns}
+    found, place = [], 0
+    for name in names:
+        column = by_name.get(name)
+        if column is not None and kind_of(column, data.preprocess) == "code":
+            found.append(Code(name, place, len(column.categories or ()) + 1))
+        place += 1 if column is None else encoded_width(column, data.preprocess)
+    return tuple(found)
 
 
 def polynomial_formulas(data: DataSpec, schema: DatasetSchema, names: Sequence[str]) -> dict[str, str]:
@@ -68,7 +82,8 @@ def polynomial_formulas(data: DataSpec, schema: DatasetSchema, names: Sequence[s
 
 def _numeric(data: DataSpec, schema: DatasetSchema, names: Sequence[str]) -> list[str]:
     kinds = {column.name: column.type for column in schema.columns}
-    return [name for name in names if name in data.derive or kinds.get(name) in _NUMBERS]
+    labels = data.preprocess.categories
+    return [name for name in names if name in data.derive or (kinds.get(name) in _NUMBERS and name not in labels)]
 
 
 def _polynomial(data: DataSpec, schema: DatasetSchema, names: Sequence[str], findings: Findings) -> tuple[str, ...]:
@@ -101,11 +116,13 @@ def _polynomial(data: DataSpec, schema: DatasetSchema, names: Sequence[str], fin
 
 
 def _all_features(
-    schema: DatasetSchema, reserved: Mapping[str, str], limits: Limits, findings: Findings
+    data: DataSpec, schema: DatasetSchema, reserved: Mapping[str, str], limits: Limits, findings: Findings
 ) -> list[Column]:
     """Every column without another part that can be a feature; what is left out for its kind is said."""
     free = [column for column in schema.columns if column.name not in reserved]
-    reasons = {column.name: reason for column in free if (reason := _unusable(column, schema.rows, limits)) is not None}
+    reasons = {
+        column.name: reason for column in free if (reason := _unusable(column, data, schema.rows, limits)) is not None
+    }
     if reasons:
         said = "; ".join(f"{show(name)}: {reason}" for name, reason in list(reasons.items())[:_LISTED])
         more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
@@ -139,7 +156,7 @@ def _listed_features(
                 "leak",
                 f"received {show(name)}, which is the {part}, expected columns without another part; do leave it out",
             )
-        elif (reason := _unusable(column, schema.rows, limits)) is not None:
+        elif (reason := _unusable(column, data, schema.rows, limits)) is not None:
             findings.fault(
                 where, "unusable_column", f"received {show(name)}, expected a feature: {reason}; do leave it out"
             )
@@ -148,18 +165,34 @@ def _listed_features(
     return columns
 
 
-def _unusable(column: Column, rows: int, limits: Limits) -> str | None:
+def _unusable(column: Column, data: DataSpec, rows: int, limits: Limits) -> str | None:
     """Why a column cannot be a feature, or None."""
     if rows and column.missing >= rows:
         return "it has no values"
-    if column.type == "datetime":
-        return "times are no features; derive numbers from them before the upload"
+    if column.type == "datetime" and data.preprocess.dates == "none":
+        return "times are features only with data.preprocess.dates parts"
     if column.type == "string":
         if column.categories is None:
             return f"it has too many different texts to encode, the limit is {min(limits.categories, 1000)}"
         if len(column.categories) > limits.categories:
             return f"it has {len(column.categories)} different texts, the limit is {limits.categories}"
     return None
+
+
+def _check_categories(
+    data: DataSpec, schema: DatasetSchema, features: Sequence[Column], limits: Limits, findings: Findings
+) -> None:
+    """Each of `preprocess.categories` is an integer column with few values, and a feature."""
+    known = [column.name for column in features if column.type in ("integer", "string")]
+    for index, name in enumerate(data.preprocess.categories):
+        where = f"/data/preprocess/categories/{index}"
+        column = schema.column(name)
+        if name not in known or column is None:
+            detail = f"received {show(name)}, expected an integer feature: {one_of(known)}; do choose among them"
+            findings.fault(where, "unknown_column", detail, needs=("/data/features", "/data/dataset"))
+        elif column.categories is None or len(column.categories) > limits.categories:
+            detail = f"received {show(name)}, which has too many values, expected at most {limits.categories}"
+            findings.fault(where, "too_many_categories", f"{detail}; do take it for a number")
 
 
 def _check_derived(data: DataSpec, schema: DatasetSchema, reserved: Mapping[str, str], findings: Findings) -> None:
@@ -196,8 +229,9 @@ def _check_derived(data: DataSpec, schema: DatasetSchema, reserved: Mapping[str,
 
 def _advise(column: Column, data: DataSpec, findings: Findings) -> None:
     """What about one feature may surprise."""
-    numeric = column.type in ("float", "integer")
-    if column.missing and numeric and data.preprocess.impute == "none":
+    kind = kind_of(column, data.preprocess)
+    numeric = kind == "number"
+    if column.missing and (numeric or kind == "date") and data.preprocess.impute == "none":
         findings.fault(
             "/data/preprocess/impute",
             "missing_values",

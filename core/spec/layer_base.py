@@ -27,15 +27,26 @@ MOST_VALUES = 10**12
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """An input that is the code of a category: its column, its place, and how many codes there are."""
+
+    column: str
+    index: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
     """What passes from layer to layer: the shape of one sample, and what its two axes mean where it has two.
 
-    `whole` are numbers as they came from the data, which alone may be codes for an embedding.
+    `whole` are numbers as they came from the data, which alone may be codes for an embedding. `codes` are those of a
+    table's columns, None behind the first layer.
     """
 
     shape: Shape
     layout: Layout | None = None
     whole: bool = False
+    codes: tuple[Code, ...] | None = None
 
     @property
     def meaning(self) -> Layout:

@@ -16,6 +16,7 @@ from core.spec.layer_types import (
     attention,
     basic,
     blocks,
+    columns,
     conv,
     embedding,
     kernel,
@@ -61,6 +62,7 @@ Layer = Annotated[
     | norms.InstanceNorm
     | norms.RMSNorm
     | embedding.Embedding
+    | columns.ColumnEmbedding
     | attention.SelfAttention
     | attention.TransformerEncoder
     | attention.PositionalEncoding

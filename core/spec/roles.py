@@ -12,6 +12,7 @@ from core.spec.dataset import Category, Column, DatasetSchema
 from core.spec.features import table_features
 from core.spec.findings import Findings, nearest, one_of, show
 from core.spec.job import JobSpec
+from core.spec.layer_base import Code
 from core.spec.limits import Limits
 from core.spec.metrics import Task
 from core.spec.window_roles import with_window
@@ -31,6 +32,7 @@ class Roles:
     outputs: int = 1
     input_shape: Shape | None = None
     features: tuple[str, ...] = ()
+    codes: tuple[Code, ...] = ()
 
 
 def assign_roles(spec: JobSpec, schema: DatasetSchema, limits: Limits, findings: Findings) -> Roles:
@@ -53,7 +55,7 @@ def assign_roles(spec: JobSpec, schema: DatasetSchema, limits: Limits, findings:
     outputs, shape = max(len(targets), 1), features.shape
     if data.window is not None:
         outputs, shape = outputs * data.window.horizon, None if shape is None else (data.window.length, *shape)
-    return Roles(resolved, task, classes, outputs, shape, features.names)
+    return Roles(resolved, task, classes, outputs, shape, features.names, features.codes)
 
 
 def _one_way_to_split(spec: JobSpec, findings: Findings) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from core.spec.base import Shape
 from core.spec.dataset import Category
-from core.spec.expansion import body_of, code_layer, ending
+from core.spec.expansion import body_of, code_layer, ending, with_embedding
 from core.spec.families import with_defaults
 from core.spec.findings import Findings
 from core.spec.inits import Torch
@@ -95,9 +95,11 @@ def infer(network: Network, roles: Roles, loss: Loss, limits: Limits, findings: 
     def complete(layers: Sequence[Placed]) -> list[Placed]:
         return [replace(each, layer=with_defaults(each.layer, default, reproduced)) for each in layers]
 
-    hidden = complete(body_of(network, roles.input_shape, findings))
+    hidden = complete(with_embedding(body_of(network, roles.input_shape, findings), roles, findings))
     walk = _Walk(findings, limits)
-    signal = walk.through(hidden, None if roles.input_shape is None else Signal(roles.input_shape, whole=True))
+    signal = walk.through(
+        hidden, None if roles.input_shape is None else Signal(roles.input_shape, whole=True, codes=roles.codes)
+    )
     encoding = None
     if len(walk.planned) == len(hidden):
         sizes = [(row.parameters, math.prod(row.output_shape)) for row in walk.planned]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.preparation import Preparation
+from core.data.preparation import Feature, Preparation
 from core.engine.analyses.context import Context, Part, refuse
 from core.engine.analyses.pca import principal_components
 from core.engine.analyses.units import flat_numbers, groups
@@ -141,8 +141,8 @@ def _held(x: Array, others: str, preparation: Preparation, schema: DatasetSchema
             held[group.name] = float(middle(numbers[group.name]))
         elif feature.kind == "boolean":
             held[group.name] = bool(flat[:, group.first].mean() >= 0.5)
-        elif feature.categories and feature.width == len(feature.categories):
-            held[group.name] = feature.categories[int(flat[:, group.first : group.last].sum(0).argmax())]
+        elif feature.categories:
+            held[group.name] = _commonest(feature, flat[:, group.first : group.last])
         else:
             held[group.name] = None
     for name in preparation.columns:
@@ -151,6 +151,17 @@ def _held(x: Array, others: str, preparation: Preparation, schema: DatasetSchema
             column = schema.column(name) if schema is not None else None
             held[name] = None if column is None else column.mean
     return {name: held[name] for name in preparation.columns}
+
+
+def _commonest(feature: Feature, encoded: Array) -> str | int | None:
+    """The category that most rows have, as rows send it; None when that is a missing or unseen one."""
+    if feature.kind == "code":
+        place = int(np.bincount(encoded[:, 0].astype(np.int64)).argmax())
+    else:
+        place = int(encoded.sum(0).argmax())
+    if place == len(feature.categories):
+        return None
+    return int(feature.categories[place]) if feature.integers else feature.categories[place]
 
 
 def _axis(values: Floats, request: DecisionBoundary) -> Floats:

@@ -45,8 +45,9 @@ def original(x: Array, preparation: Preparation) -> Array:
             return x
         place[scaling.axis] = len(scaling.scale)
         return np.asarray(x * np.reshape(scaling.scale, place) + np.reshape(scaling.shift, place))
-    shift = np.concatenate([np.full(f.width, f.shift if f.width == 1 else 0.0) for f in preparation.features])
-    scale = np.concatenate([np.full(f.width, f.scale if f.width == 1 else 1.0) for f in preparation.features])
+    # what stands behind a feature's first number (one-hot columns, places on cycles, indicators) is not scaled
+    shift = np.concatenate([[f.shift, *[0.0] * (f.width - 1)] for f in preparation.features])
+    scale = np.concatenate([[f.scale, *[1.0] * (f.width - 1)] for f in preparation.features])
     if math.prod(x.shape[1:]) == len(scale):
         return np.asarray((x.reshape(len(x), -1) * scale + shift).reshape(x.shape))
     # windows of a table: its columns are the last axis

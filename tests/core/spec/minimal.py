@@ -35,6 +35,7 @@ _NEEDED: dict[str, tuple[dict[str, Any], Shape]] = {
     "group_norm": ({"groups": 2}, (6,)),
     "instance_norm": ({}, (8, 2)),
     "embedding": ({"entries": 5, "units": 3}, (4,)),
+    "column_embedding": ({"columns": [{"column": "c", "index": 1, "entries": 5, "units": 3}]}, (4,)),
     "self_attention": ({"heads": 2}, (5, 4)),
     "transformer_encoder": ({"heads": 2, "hidden": 8}, (5, 4)),
     "positional_encoding": ({}, (5, 4)),

@@ -1,7 +1,7 @@
 """Preprocessing as ONNX nodes: the same arithmetic as `core.data.preparation`, in double, then float32.
 
-A table has one input a column, (N, 1), in a forecast (N, length): double for numbers, booleans, categories that are whole
-numbers and times (in seconds since 1970-01-01T00:00:00Z, as ONNX knows none), NaN where missing; string for texts.
+A table has one input a column, (N, 1), in a forecast (N, length): double for numbers, booleans, categories that are
+whole numbers, and times (seconds since 1970-01-01T00:00:00Z, for ONNX has none), NaN where missing; string for texts.
 Arrays have one input `x`, (N, *shape).
 """
 

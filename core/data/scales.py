@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core.data.preparation import Preparation
 from core.events import Warned
-from core.spec.features import FAR
+from core.spec.features import FAR, TINY
 from core.spec.job import JobSpec
 
 # rows that are enough to tell a mean by
@@ -25,8 +25,9 @@ def warn_of_scales(spec: JobSpec, x: NDArray[Any], train: NDArray[np.int64], pre
     entries = np.moveaxis(some, axis, 0).reshape(some.shape[axis], -1)
     means, deviations = entries.mean(1), entries.std(1)
     far = np.maximum(np.abs(means), deviations)
-    entry = int(far.argmax())
-    if not far[entry] > FAR:
+    # the entry whose scale is farthest from 1; one that is 0 throughout has none
+    entry = int(np.abs(np.log(np.where(far > 0, far, 1.0))).argmax())
+    if TINY <= far[entry] <= FAR or not far[entry]:
         return []
     detail = (
         f"the values of x (entry {entry} of its axis of features) have mean {means[entry]:.3g} and deviation "

@@ -30,7 +30,14 @@ def reference(loss: Loss, of: spec.Loss, rows: Rows, *, is_classification: bool)
     if isinstance(of, spec.Poisson):
         # z = log y; the loss of y = 0 is 0 there
         perfect = _mean_each(loss, target.clamp_min(1e-12).log(), target, weight)
-    return Reference(constant, perfect if math.isfinite(perfect) else 0.0)
+    share = _greatest_share(target, weight) if is_classification else 1.0
+    return Reference(constant, perfect if math.isfinite(perfect) else 0.0, share)
+
+
+def _greatest_share(target: Tensor, weight: Tensor) -> float:
+    """Of the rows' weight, that of the greatest class."""
+    logits = _of_classes(target, weight)[0]
+    return float(torch.sigmoid(logits.abs()) if len(logits) == 1 else logits.exp().max())
 
 
 def _of_classes(target: Tensor, weight: Tensor) -> list[Tensor]:

@@ -13,7 +13,7 @@ from core.spec.job import JobSpec
 # epochs that a mean of the latest is taken over
 _LATEST = 5
 _RISE, _RISE_OF_CONSTANT, _TRAIN_FELL = 0.15, 0.05, 0.85
-_LEARNT, _LEAST_SKILL = 0.1, 0.01
+_LEARNT, _LEAST_SKILL, _LEAST_GAIN = 0.1, 0.01, 0.1
 _ENOUGH_EPOCHS = 10
 _WORSE_THAN_START = 1.2
 _MUCH_WORSE = 3.0
@@ -33,10 +33,12 @@ class Curve:
     best_epoch: int = 0
     train_at_best: float = math.inf
     best_train: float | None = None
+    best_accuracy: float = 0.0
 
-    def add(self, train: float, validation: float | None) -> None:
-        """Takes in the losses of the epoch that has just ended."""
+    def add(self, train: float, validation: float | None, accuracy: float = 0.0) -> None:
+        """Takes in the losses of the epoch that has just ended, and the accuracy on the training rows."""
         self.epochs += 1
+        self.best_accuracy = max(self.best_accuracy, accuracy)
         self.train = [*self.train, train][-_SWINGS:]
         if self.best_train is None or train < self.best_train:
             self.best_train = train
@@ -61,6 +63,8 @@ class Reference:
 
     constant: float
     perfect: float = 0.0
+    share: float = 1.0
+    """Accuracy of the constant answer, where there is one."""
 
     def skill(self, loss: float) -> float:
         """1 for a perfect loss, 0 for that of a constant, below 0 for a worse one."""
@@ -106,6 +110,9 @@ def no_learning(
     losses = [curve.best_train, *([] if curve.best_validation is None else [curve.best_validation])]
     if max(map(reference.skill, losses)) >= _LEAST_SKILL:
         return None
+    # steps too long spoil a loss and may yet find the classes
+    if curve.best_accuracy > reference.share + _LEAST_GAIN * (1 - reference.share):
+        return None
     epochs = "1 epoch" if curve.epochs == 1 else f"{curve.epochs} epochs"
     default = type(spec.optimizer).model_fields["lr"].default
     slow = isinstance(default, float) and spec.optimizer.lr < default / 5
@@ -135,7 +142,7 @@ def lr_too_high(curve: Curve, reference: Reference, spec: JobSpec) -> Symptom | 
     if risen > (_WORSE_THAN_START if len(latest) == 2 else _MUCH_WORSE):
         seen = f"the training loss began at {curve.first_loss:.3g} and is at {curve.train[-1]:.3g} after epoch "
         seen += f"{curve.epochs}; always giving the same answer has {reference.constant:.3g}"
-        return Symptom("lr_too_high", "/optimizer/lr", f"{seen}: {_too_long(spec)}", risen)
+        return Symptom("lr_too_high", "/optimizer/lr", f"{seen}: {_too_long(spec)}", risen ** (1 / 3))
     swing = _swing(curve, reference)
     if swing is None:
         return None

@@ -76,7 +76,8 @@ class Diagnosis:
 
     def epoch(self, values: dict[str, float], epoch: int, step: int, *, is_over: bool) -> list[Warned]:
         """What the losses of an epoch that has just ended give reason to warn of."""
-        self._curve.add(values["train.loss"], values.get("validation.loss"))
+        accuracy = values.get("train.accuracy", 0.0)
+        self._curve.add(values["train.loss"], values.get("validation.loss"), accuracy)
         found = [
             curve_symptoms.lr_too_high(self._curve, self._reference, self._spec),
             curve_symptoms.overfitting(self._curve, self._reference, self._validation_rows),

@@ -144,8 +144,9 @@ def _advise_on_rows(body: Body, sizes: Sizes, findings: Findings) -> None:
 
 def _advise_on_target(spec: JobSpec, roles: Roles, schema: DatasetSchema, findings: Findings) -> None:
     columns = [column for name in roles.data.targets if (column := schema.column(name)) is not None]
-    for column in columns:
-        counts = column.counts if roles.classes is not None else None
+    target = schema.array("y") if schema.kind == "arrays" else columns[0] if columns else None
+    if target is not None:
+        counts = target.counts if roles.classes is not None else None
         if counts and min(counts) / sum(counts) < _RARE / len(counts) and spec.loss.class_weight is None:
             findings.warn(
                 "class_imbalance",
@@ -153,6 +154,7 @@ def _advise_on_target(spec: JobSpec, roles: Roles, schema: DatasetSchema, findin
                 f"{min(counts) / sum(counts):.1%} of the rows are of the rarest class; look at auc or f1 rather than "
                 "accuracy, or set class_weight to balanced",
             )
+    for column in columns:
         far = max(abs(column.mean or 0.0), column.std or 0.0)
         if roles.task == "regression" and far > _FAR and spec.data.preprocess.target_scale == "none":
             findings.warn(

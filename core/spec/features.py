@@ -18,7 +18,7 @@ from core.spec.polynomial import MAX_TERMS, count_terms, terms
 
 _NUMBERS = ("float", "integer", "boolean")
 _LISTED = 5  # columns named in one warning
-FAR = 10.0  # means or deviations beyond it slow the training down when nothing scales them
+FAR, TINY = 10.0, 0.01  # means or deviations outside of them slow the training down when nothing scales them
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,7 @@ def _advise(column: Column, data: DataSpec, findings: Findings) -> None:
             "constant_feature", "/data/features", f"column {show(column.name)} has one value only and teaches nothing"
         )
     far = max(abs(column.mean or 0.0), column.std or 0.0)
-    if numeric and far > FAR and data.preprocess.scale == "none":
+    if numeric and (far > FAR or 0 < far < TINY) and data.preprocess.scale == "none":
         findings.warn(
             "unscaled_inputs",
             "/data/preprocess/scale",

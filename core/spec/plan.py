@@ -20,6 +20,7 @@ from core.spec.limits import Limits
 from core.spec.network import LayeredNetwork
 from core.spec.objective import check_rates, check_watched, resolve_loss, resolve_metrics
 from core.spec.roles import Roles, assign_roles
+from core.spec.sampling import check_monitor
 from core.spec.schedules import lr_factor
 from core.spec.shapes import Body, PlannedLayer, infer
 from core.spec.sizes import Sizes, measure, validates
@@ -112,6 +113,7 @@ def check_job(body: object, find_schema: FindSchema, limits: Limits) -> Plan:
     check_watched(spec, roles, metrics, validates(spec.data.split, schema), findings)
     sizes = measure(spec, network, schema, limits, findings)
     check_folds(spec.data.split, roles, schema, schema.rows - sizes.split_sizes["test"], findings)
+    check_monitor(spec.monitor, len(network.planned), sizes.total_steps, findings)
     complete = len(network.planned) == len(network.layers)
     if complete:
         check_codes(network, roles.data, schema, findings)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.spec.base import Shape
+from core.spec.findings import Findings
 from core.spec.layer_base import LayerBase
 from core.spec.training import MonitorSpec
 
@@ -47,6 +48,8 @@ _FLOPS_PER_S = 1e11
 _VALUES_PER_S = 2e9
 # a look for the diagnosis alone asks for less
 _OF_A_PROBE = 0.5
+_VALUES_OF_A_LAYER = 5
+_MOST_VALUES = 10_000_000
 _SHARE_OF_ROWS = 0.02
 _SHARE_OF_PROBES = 0.006
 
@@ -57,6 +60,21 @@ def monitor_sampling(monitor: MonitorSpec, cost: Cost) -> Sampling | None:
         return None
     asked = monitor.layers_every_steps or monitor.every_steps
     return Sampling(asked, spreads=False) if asked else Sampling(max(10, cost.steps_for(_SHARE_OF_ROWS)))
+
+
+def check_monitor(monitor: MonitorSpec, layers: int, total_steps: int, findings: Findings) -> None:
+    """A history of layers that would outgrow everything else is a fault."""
+    asked = monitor.layers_every_steps or monitor.every_steps
+    if not monitor.layers or not asked:
+        return
+    values = (1 + total_steps // asked) * layers * _VALUES_OF_A_LAYER
+    if values > _MOST_VALUES:
+        where = "/monitor/layers_every_steps" if monitor.layers_every_steps else "/monitor/every_steps"
+        wanted = f"a look every {asked} steps, which is about {values} numbers"
+        least = math.ceil(asked * values / _MOST_VALUES)
+        findings.exceeded(
+            where, "too_many_values", wanted, _MOST_VALUES, do=f"look every {least} steps, or set it to null"
+        )
 
 
 def probe_sampling(cost: Cost) -> Sampling:

@@ -29,6 +29,8 @@ def test_numbers_from_0_to_255(tmp_path: Path, random: np.random.Generator, shap
     assert codes(tmp_path, x, "none") == ["unscaled_inputs /data/preprocess/scale"]
     assert codes(tmp_path, x, "standard") == []
     assert codes(tmp_path, x / 255, "none") == []
+    assert codes(tmp_path, x / 255_000, "none") == ["unscaled_inputs /data/preprocess/scale"]
+    assert codes(tmp_path, 0 * x, "none") == []
 
 
 @pytest.fixture

@@ -140,6 +140,12 @@ def test_nothing_learnt(bench: Bench, lr: float, epochs: int, pointer: str, advi
     assert advice in told.detail
 
 
+def test_classes_that_are_found_are_something_learnt_whatever_the_loss(bench: Bench) -> None:
+    body = {"data": DIGITS, "network": {"family": "linear"}, "optimizer": {"type": "adam", "lr": 10}}
+    told = warned(bench.events(body | {"training": {"epochs": 3}}))
+    assert told.keys() == {"lr_too_high"}
+
+
 HEALTHY = [
     deep(3, "relu", init={"type": "he"}),
     deep(8, "relu", init={"type": "he"}),
@@ -256,6 +262,7 @@ def test_the_constant_answer_is_the_best_there_is(random: np.random.Generator) -
     found = reference(cross, losses.CrossEntropy(), rows_of(labels, torch.tensor(labels)), is_classification=True)
     shares = np.array([0.1, 0.3, 0.6])
     assert found.constant == pytest.approx(-(shares * np.log(shares)).sum(), rel=1e-6)
+    assert found.share == pytest.approx(0.6)
     weights = [1.0] * 10 + [1 / 3] * 30 + [1 / 6] * 60
     even = reference(
         cross, losses.CrossEntropy(), rows_of(labels, torch.tensor(labels), weights), is_classification=True
@@ -269,6 +276,7 @@ def test_the_constant_answer_is_the_best_there_is(random: np.random.Generator) -
     assert share == pytest.approx(-(0.1 * np.log(0.1) + 0.9 * np.log(0.9)), abs=0.25)
     found = reference(binary, losses.BCE(), rows_of(two, binary.encode(torch.tensor(two))), is_classification=True)
     assert found.constant == pytest.approx(-(0.1 * np.log(0.1) + 0.9 * np.log(0.9)), rel=1e-6)
+    assert found.share == pytest.approx(0.9)
 
 
 def test_what_got_much_worse_is_told_again_but_not_for_ever(bench: Bench) -> None:

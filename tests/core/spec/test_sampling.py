@@ -7,6 +7,7 @@ from itertools import pairwise
 from core.spec.layers import LAYERS
 from core.spec.sampling import Cost, Sampling, monitor_sampling, probe_sampling
 from core.spec.training import MonitorSpec
+from tests.core.spec.sets import faults, job
 
 
 def steps(sampling: Sampling, last: int) -> list[int]:
@@ -37,6 +38,12 @@ def test_where_one_begins_does_not_matter() -> None:
     every = steps(sampling, 2_500)
     for start in range(1, 2_000, 13):
         assert sampling.next_from(start) == next(step for step in every if step >= start)
+
+
+def test_a_history_that_outgrows_everything_is_refused() -> None:
+    body = job("digits", monitor={"layers": True, "layers_every_steps": 1}, training={"epochs": 50_000})
+    assert faults(body) == {"/monitor/layers_every_steps": "too_many_values"}
+    assert faults(job("digits", monitor={"layers": True}, training={"epochs": 50_000})) == {}
 
 
 def test_what_is_asked_for_goes_before_what_is_cheap() -> None:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.data.prepare import Prepared, prepare
+from core.engine.checkpoint import read_meta
 from core.engine.losses import Loss, build_loss
 from core.engine.network import PRECISIONS, output_shape
 from core.engine.rows import Rows, split_rows
@@ -46,10 +47,15 @@ class Context:
         return build_loss(spec.loss, spec.task, outputs[-1], len(self.model.classes or ()), precision)
 
     def prepared(self) -> Prepared:
-        """The arrays of the run, as they were trained on."""
+        """The arrays of the run, as they were trained on; of a run in folds those of the model's own fold."""
         assert self.schema is not None, "the analysis needs data"
         assert self.data_path is not None, "the analysis needs data"
-        return prepare(self.spec, self.schema, self.data_path)
+        return prepare(self.spec, self.schema, self.data_path, self.model.meta.get("fold", 0))
+
+    def way(self) -> tuple[Path, ...]:
+        """The trajectory of the model's own training: other folds began anew."""
+        fold = self.model.meta.get("fold")
+        return tuple(path for path in self.trajectory if read_meta(path).get("fold") == fold)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def loss_landscape(request: LossLandscape, context: Context) -> dict[str, Any]:
     part = part_of(context, request.split, request.rows, request.seed)
     way = None
     if request.directions == "trajectory":
-        way = trajectory(network, context.trajectory, request.dimensions)
+        way = trajectory(network, context.way(), request.dimensions)
         directions = way.directions
         axes = [path_axis(along, request.points, request.span or 1.3) for along in way.coordinates.T]
     else:

@@ -190,7 +190,10 @@ def _show(session: Session, handle: Job, *, warnings: bool = True) -> None:
         rows.append(["took", duration((state.finished_at - state.started_at).total_seconds())])
     if handle.progress.eta_s is not None and not handle.terminal:
         rows.append(["time left", duration(handle.progress.eta_s)])
-    rows += [[name, number(value)] for name, value in handle.result.metrics.items()]
+    spread = (handle.result.folds or {}).get("metrics", {})
+    for name, value in handle.result.metrics.items():
+        std = spread.get(name, {}).get("std")
+        rows.append([name, number(value) if std is None else f"{number(value)} ± {number(std)}"])
     rows += [["change", _changed(one)] for one in state.changes]
     if state.resume_exact is False:
         rows.append(["resume", f"not exact: {state.resume_note}"])

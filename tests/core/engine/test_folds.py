@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from core.data.prepare import fold_sizes, prepare
+from core.engine.analyses import Context
 from core.engine.checkpoint import read_meta
 from core.engine.folds import FoldResult, Place, best_fold, summary
 from core.engine.run import Run, train
+from core.engine.trained import load_trained
 from core.events import Checkpoint, Event, Failed, Finished, Metrics, Progress, Started, Stopped
 from tests.core.engine.test_resume import HARD, interrupted
 from tests.core.engine.workbench import Bench, after_steps, files, last, never, rows
@@ -207,3 +209,15 @@ def test_the_best_fold_and_the_spread() -> None:
     assert Place().leads(None, upwards=False)
     figures = summary([*results, result(0.1, None)], 1)["metrics"]["validation.loss"]
     assert figures == {"mean": None, "std": None, "values": [0.5, 0.2, 0.2, None]}
+
+
+def test_an_analysis_looks_at_the_rows_of_the_models_own_fold(bench: Bench) -> None:
+    run = bench.run(FOLDED | {"checkpoints": {"keep_last": 100}})
+    kept = [event for event in train(run, never) if isinstance(event, Checkpoint)]
+    paths = tuple(files(event)[0] for event in kept)
+    for fold in range(3):
+        own = [path for path in paths if read_meta(path)["fold"] == fold]
+        context = Context(load_trained(own[-1]), run.spec, run.schema, run.data_path, paths)
+        assert context.way() == tuple(own)
+        expected = prepare(run.spec, run.schema, run.data_path, fold)
+        assert np.array_equal(context.prepared().validation, expected.validation)

@@ -281,3 +281,15 @@ def test_two_threads_resume_bit_for_bit(bench: Bench, name: str) -> None:
     run = bench.run(spec, threads=2)
     stopped = last(list(train(run, after_steps(3))), Checkpoint)
     assert last(bench.resumed(run, stopped), Checkpoint).state_sha256 == last(straight, Checkpoint).state_sha256
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(LAYERS))
+def test_a_layer_leaves_as_torch_export(bench: Bench, tmp_path: Path, name: str) -> None:
+    content, _ = files(last(bench.events(body(bench, [minimal(name)], shape_for(name), epochs=1)), Checkpoint))
+    export(content, "torch_export", tmp_path / "m.pt2")
+    program, model = torch.export.load(tmp_path / "m.pt2").module(), load_trained(content)
+    raw = np.load(bench.folder / "rows.npz")["x"]
+    for count in (1, 5):
+        x = torch.from_numpy(model.preparation.inputs_to_x(raw[:count].tolist()))
+        torch.testing.assert_close(program(x), model.network(x), rtol=1e-5, atol=1e-6)

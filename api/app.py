@@ -15,21 +15,36 @@ from starlette.responses import Response
 
 from api import errors, uploads
 from api.documents import VERSION, make_document
+from api.drawing import Drawn
 from api.edge import Edge, is_loopback
 from api.idempotency import Replayed
 from api.parts import Parts
-from api.routes import checkpoints, datasets, health, history, jobs, keys, pictures, predictions, reference
+from api.routes import (
+    analyses,
+    checkpoints,
+    datasets,
+    health,
+    history,
+    jobs,
+    keys,
+    lab,
+    pictures,
+    predictions,
+    reference,
+)
 from api.telemetry import Telemetry
 from api.watcher import Ear, Watcher
 from core.db.session import make_engine, make_sessions, reading, transaction
+from core.ids import ANALYSIS
 from core.queue import Queue
+from core.services import analyses as analysis_services
 from core.services import predictions as prediction_services
 from core.services import watch
 from core.services.keys import ensure_admin
 from core.settings import Settings
 from core.storage.choose import open_store
 
-ROUTERS = (datasets, jobs, history, checkpoints, predictions, pictures, reference, keys, health)
+ROUTERS = (datasets, jobs, history, checkpoints, predictions, analyses, lab, pictures, reference, keys, health)
 DESCRIPTION = (
     "Training as a service: post a network, an optimizer and a data set, poll the metrics, take the model away."
 )
@@ -66,7 +81,8 @@ def make_parts(settings: Settings) -> Parts:
 
     def look_at_questions(ids: Collection[str]) -> Mapping[str, Any]:
         with reading(sessions) as session:
-            return prediction_services.statuses(session, ids)
+            found = prediction_services.statuses(session, [one for one in ids if not one.startswith(f"{ANALYSIS}_")])
+            return found | analysis_services.statuses(session, [one for one in ids if one not in found])
 
     return Parts(
         auth=settings.auth,
@@ -84,6 +100,7 @@ def make_parts(settings: Settings) -> Parts:
         questions=Watcher(look_at_questions, telemetry),
         uploading=CapacityLimiter(UPLOADS_AT_ONCE),
         drawing=CapacityLimiter(PICTURES_AT_ONCE),
+        drawn=Drawn(),
     )
 
 

@@ -13,7 +13,7 @@ from api.schemas.common import Problem
 from api.schemas.jobs import Continue
 from api.schemas.keys import NewKey
 from api.schemas.predictions import Predict
-from core.spec.catalog import job_schema
+from core.spec.catalog import analysis_schema, experiment_schema, job_schema
 
 VERSION = "0.1.0"
 SPEC_REF = {"$ref": "#/components/schemas/JobSpec"}
@@ -29,6 +29,7 @@ REASONS = {
     404: "unknown, or another project's",
     413: "more than the limit",
     415: "a type that is not read here",
+    429: "too many at once; see `Retry-After`",
     422: "not valid: `errors` lists every fault",
     503: "a part of the service is down or busy; see `Retry-After`",
 }
@@ -74,9 +75,11 @@ def make_document(app: FastAPI) -> dict[str, Any]:
     """The document of an application, with the schemas that no route's signature names."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    spec = job_schema()
-    for name, schema in {**spec.pop("$defs", {}), "JobSpec": spec}.items():
-        schemas.setdefault(name, _rebased(schema))
+    _add(schemas, "JobSpec", job_schema())
+    # an analysis and a layer may have one name: what belongs to requests for analyses says so in its own
+    _add(schemas, "AnalysisRequest", analysis_schema(), prefix="Analysis")
+    _add(schemas, "OptimizersRequest", experiment_schema("optimizers"))
+    _add(schemas, "InitRequest", experiment_schema("init"))
     # bodies that routes read themselves, and the error
     for model in (Problem, Continue, NewKey, Predict):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -87,14 +90,21 @@ def make_document(app: FastAPI) -> dict[str, Any]:
     return document
 
 
-def _rebased(schema: Any) -> Any:
+def _add(schemas: dict[str, Any], name: str, schema: dict[str, Any], *, prefix: str = "") -> None:
+    """Puts a schema and what it refers to among the document's components."""
+    for part, definition in schema.pop("$defs", {}).items():
+        schemas.setdefault(f"{prefix}{part}", _rebased(definition, prefix))
+    schemas[name] = _rebased(schema, prefix)
+
+
+def _rebased(schema: Any, prefix: str) -> Any:
     """The schema with its references pointing into the document's components."""
     if isinstance(schema, dict):
         return {
-            key: value.replace("#/$defs/", "#/components/schemas/")
+            key: value.replace("#/$defs/", f"#/components/schemas/{prefix}")
             if isinstance(value, str) and value.startswith("#/$defs/")
-            else _rebased(value)
+            else _rebased(value, prefix)
             for key, value in schema.items()
             if key != "$schema"
         }
-    return [_rebased(item) for item in schema] if isinstance(schema, list) else schema
+    return [_rebased(item, prefix) for item in schema] if isinstance(schema, list) else schema

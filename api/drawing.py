@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -55,4 +56,29 @@ def draw_analysis(kind: Literal["svg", "png"], data: Mapping[str, Any]) -> bytes
     """The picture of an analysis, from its data alone; the same data give the same bytes."""
     with _one_at_a_time:
         picture: bytes = importlib.import_module("api.pictures").render(kind, data)
+        return picture
+
+
+class Drawn:
+    """The pictures drawn last, so that a page that is looked at again costs nothing; an analysis never changes."""
+
+    def __init__(self, most: int = 64) -> None:
+        self._most = most
+        self._pictures: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> bytes | None:
+        """The picture that was drawn under this key, if it is still here."""
+        with self._lock:
+            if key in self._pictures:
+                self._pictures.move_to_end(key)
+            return self._pictures.get(key)
+
+    def draw(self, kind: Literal["svg", "png"], data: Mapping[str, Any], key: str) -> bytes:
+        """Draws the analysis and keeps the picture under the key."""
+        picture = draw_analysis(kind, data)
+        with self._lock:
+            self._pictures[key] = picture
+            while len(self._pictures) > self._most:
+                self._pictures.popitem(last=False)
         return picture

@@ -9,6 +9,7 @@ from typing import Literal
 from anyio import CapacityLimiter
 from sqlalchemy import Engine
 
+from api.drawing import Drawn
 from api.telemetry import Telemetry
 from api.watcher import Watcher
 from core.db.session import Sessions
@@ -36,3 +37,4 @@ class Parts:
     questions: Watcher
     uploading: CapacityLimiter
     drawing: CapacityLimiter
+    drawn: Drawn

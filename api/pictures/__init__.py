@@ -18,11 +18,13 @@ from api.pictures import (
     decision_boundary,
     features,
     filters,
+    first_values,
     graph,
     histograms,
     latent,
     layers,
     loss_landscape,
+    optimizers,
     reconstructions,
     roc,
 )
@@ -41,12 +43,19 @@ PICTURES: dict[str, Callable[[Data], Figure]] = {
     "filters": filters.draw,
     "graph": graph.draw,
     "histograms": histograms.draw,
+    # of the lab
+    "optimizers": optimizers.draw,
+    "init": first_values.draw,
 }
+ANIMATED: dict[str, Callable[[Data], bytes]] = {"optimizers": optimizers.animated}
+"""Pictures that move as SVG and stand still as PNG."""
 
 
 def render(kind: Literal["svg", "png"], data: Data) -> bytes:
     """The bytes of the picture of an analysis; the same data give the same bytes."""
     with mpl.rc_context(STYLE):
+        if kind == "svg" and data["type"] in ANIMATED:
+            return ANIMATED[data["type"]](data)
         return saved(PICTURES[data["type"]](data), kind)
 
 

@@ -200,19 +200,13 @@ def list_analyses(
     return Page([view_of(row) for row in rows[:limit]], rows[limit - 1].id if len(rows) > limit else None)
 
 
-def delete(session: Session, store: BlobStore, principal: Principal, analysis_id: str, *, job_id: str) -> None:
-    """Deletes the analysis; a worker that computes it notices, and its answer goes nowhere."""
-    find(session, principal, job_id, scope="write")
+def delete(session: Session, store: BlobStore, principal: Principal, analysis_id: str, *, job_id: str | None) -> None:
+    """Deletes it; a worker that computes it notices, and its answer goes nowhere."""
     row = _find(session, principal, analysis_id, job_id, "write")
-    shas = blobs_of(row)
+    shas = [sha for sha in (row.content_sha256, row.data_sha256) if sha is not None]
     session.delete(row)
     session.flush()
     store.release(session, shas)
-
-
-def blobs_of(row: Analysis) -> list[str]:
-    """The blobs that go with the row unless something else refers to them."""
-    return [sha for sha in (row.content_sha256, row.data_sha256) if sha is not None]
 
 
 def statuses(session: Session, ids: Collection[str]) -> dict[str, str]:

@@ -9,21 +9,26 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from core.spec.activations import ActivationLayer
-from core.spec.analyses import ANALYSES
+from core.spec.analyses import ANALYSES, AnalysisRequest
 from core.spec.inits import Init
 from core.spec.job import JobSpec
+from core.spec.lab import InitLab, NetworkRace, SurfaceRace
 from core.spec.layers import LAYERS
 from core.spec.losses import Loss
 from core.spec.metrics import METRICS
 from core.spec.network import FAMILIES
 from core.spec.optimizers import Optimizer
 from core.spec.schedules import Schedule
+from core.spec.surfaces import SURFACES
 
 _LIMIT = {"exclusiveMinimum": "above", "minimum": "from", "maximum": "up to", "exclusiveMaximum": "below"}
 
 
 def catalog() -> dict[str, Any]:
-    """Layers, activations, inits, losses, metrics, optimizers, schedules, families, analyses with parameters."""
+    """Layers, activations, inits, losses, metrics, optimizers, schedules, families and analyses, with parameters.
+
+    Surfaces are what optimizers of the lab go down.
+    """
     activations = {str(model.model_fields["type"].default): model for model in get_args(ActivationLayer)}
     return {
         "layers": _entries("type", {name: model for name, model in LAYERS.items() if name not in activations}),
@@ -45,12 +50,49 @@ def catalog() -> dict[str, Any]:
         "schedules": _entries("type", _members(Schedule)),
         "families": _entries("family", FAMILIES),
         "analyses": _entries("type", ANALYSES),
+        "surfaces": [
+            {"type": name, "summary": surface.formula, "parameters": []} for name, surface in SURFACES.items()
+        ],
     }
 
 
 def job_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a job spec."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **JobSpec.model_json_schema()}
+
+
+def analysis_schema() -> dict[str, Any]:
+    """The JSON Schema of a request for an analysis."""
+    return TypeAdapter(AnalysisRequest).json_schema()
+
+
+def experiment_schema(kind: str) -> dict[str, Any]:
+    """The JSON Schema of a request to the lab, its short forms among it: a name for what is an object of that type."""
+    if kind == "init":
+        schema = InitLab.model_json_schema()
+        _allow_names(schema["$defs"]["Combination"]["properties"], "activation", "init")
+        return schema
+    schema = TypeAdapter(SurfaceRace | NetworkRace).json_schema()
+    definitions = schema["$defs"]
+    _allow_names(definitions["Entrant"]["properties"], "optimizer", "schedule")
+    bare = {
+        "type": "object",
+        "required": ["type"],
+        "description": "an optimizer with its fields, schedule and name beside them",
+        "properties": {"type": {"type": "string"}},
+    }
+    for race in (SurfaceRace, NetworkRace):
+        entries = definitions[race.__name__]["properties"]["optimizers"]
+        entries["items"] = {"anyOf": [entries["items"], bare, _NAME]}
+    return schema
+
+
+_NAME = {"type": "string", "description": "the type alone, all its fields by default"}
+
+
+def _allow_names(properties: dict[str, Any], *fields: str) -> None:
+    for field in fields:
+        properties[field] = {"anyOf": [properties[field], _NAME]}
 
 
 def _members(union: Any) -> dict[str, type[BaseModel]]:

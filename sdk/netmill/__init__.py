@@ -6,8 +6,10 @@
 0.97
 """
 
+from netmill.analysis import Analysis
 from netmill.client import Client
 from netmill.errors import (
+    AnalysisFailedError,
     ApiError,
     AuthenticationError,
     ConflictError,
@@ -37,6 +39,8 @@ from netmill.table import Table
 from netmill.version import __version__
 
 __all__ = [
+    "Analysis",
+    "AnalysisFailedError",
     "ApiError",
     "AuthenticationError",
     "Checkpoint",

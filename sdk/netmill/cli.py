@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from netmill.commands import data, jobs
+from netmill.commands import analyses, data, jobs
 from netmill.version import __version__
 
 # packages of the server register their commands here; `up` is the one that everybody looks for
@@ -32,6 +32,7 @@ def build() -> typer.Typer:
     app.callback()(_root)
     jobs.register(app)
     data.register(app)
+    analyses.register(app)
     server = {entry.name: entry for entry in entry_points(group=SERVER_GROUP)}
     for name, entry in server.items():
         _add(app, name, entry)

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from netmill.analysis import Analysis
 from netmill.files import OnBytes, chunks_of, format_of, stem_of
 from netmill.job import Job, save_checkpoint
-from netmill.models import Dataset, JobState, Plan
+from netmill.models import AnalysisState, Dataset, JobState, Plan
 from netmill.retry import RetryPolicy
 from netmill.transport import Request, Transport, new_key, segment
 from netmill.version import __version__
@@ -138,6 +139,32 @@ class Client:
         """One ready job spec, to be given to `train`; raises NotFoundError."""
         answer = dict(self._transport.get(f"/v1/zoo/{segment(name)}"))
         return dict(answer.get("spec", answer))
+
+    def lab_optimizers(
+        self, optimizers: Sequence[str | Mapping[str, Any]], *, timeout_s: float | None = None, **fields: Any
+    ) -> Analysis:
+        """Optimizers side by side on a `surface`, or on a `network` with its `data`; waited for as `Job.analyse` does.
+
+        `client.lab_optimizers(["adam", {"type": "sgd", "lr": 0.01}], surface="ravine").save("ravine.svg")`
+        """
+        return Analysis.asked(
+            self._transport, "/v1/lab/optimizers", {"optimizers": list(optimizers), **fields}, timeout_s
+        )
+
+    def lab_init(
+        self, combinations: Sequence[Mapping[str, Any]], *, timeout_s: float | None = None, **fields: Any
+    ) -> Analysis:
+        """What becomes of activations and gradients through many layers before training; waited for as `Job.analyse`.
+
+        `client.lab_init([{"activation": "relu", "init": "he"}], depth=50).save("init.svg")`
+        """
+        return Analysis.asked(
+            self._transport, "/v1/lab/init", {"combinations": list(combinations), **fields}, timeout_s
+        )
+
+    def experiment(self, experiment_id: str) -> Analysis:
+        """A handle on an experiment of the lab; raises NotFoundError."""
+        return Analysis(self._transport, AnalysisState.of(self._transport.get(f"/v1/lab/{segment(experiment_id)}")))
 
     def catalog(self) -> dict[str, Any]:
         """Every layer, activation, init, loss, metric, optimizer, schedule and family with its parameters."""

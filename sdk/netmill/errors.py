@@ -160,6 +160,17 @@ class JobFailedError(NetmillError):
         self.hint = hint
 
 
+class AnalysisFailedError(NetmillError):
+    """An analysis or experiment ended without an answer; `hint` says what to ask instead."""
+
+    def __init__(self, analysis_id: str, code: str, detail: str, hint: str | None) -> None:
+        super().__init__(f"{analysis_id} failed ({code}): {detail}" + (f"; {hint}" if hint else ""))
+        self.analysis_id = analysis_id
+        self.code = code
+        self.detail = detail
+        self.hint = hint
+
+
 class WaitTimeoutError(NetmillError):
     """A job was not over in the time given to `wait`; it goes on."""
 

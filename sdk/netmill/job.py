@@ -9,10 +9,11 @@ from typing import Any, Literal, Self
 
 from rich.console import Console
 
+from netmill.analysis import Analysis
 from netmill.errors import JobFailedError, WaitTimeoutError
 from netmill.files import save
 from netmill.follow import show
-from netmill.models import Checkpoint, Event, JobError, JobState, Prediction, Progress, Result, Warned
+from netmill.models import AnalysisState, Checkpoint, Event, JobError, JobState, Prediction, Progress, Result, Warned
 from netmill.table import Table
 from netmill.transport import Request, Transport, segment
 
@@ -164,6 +165,32 @@ class Job:
         if target.suffix not in (".svg", ".png"):
             raise ValueError(f"a picture is .svg or .png, not {target.suffix or target.name!r}")
         return self._save(f"{self._path()}/{'layers' if layers else 'plot'}{target.suffix}", target)
+
+    def analyse(
+        self,
+        type: str,  # noqa: A002  # the API's name
+        *,
+        checkpoint: Which = "best",
+        timeout_s: float | None = None,
+        **fields: Any,
+    ) -> Analysis:
+        """An analysis of a checkpoint, waited for: `job.analyse("roc").save("roc.svg")`; the fields are the type's.
+
+        Raises AnalysisFailedError, InvalidError with every fault of the fields, WaitTimeoutError after `timeout_s`;
+        with 0 it returns at once. The same is computed once.
+        """
+        body = {"type": type, "checkpoint": checkpoint, **fields}
+        return Analysis.asked(self._transport, f"{self._path()}/analyses", body, timeout_s)
+
+    def analyses(self) -> Iterator[Analysis]:
+        """What was asked about it, the newest first, without data: `refresh` brings those of one."""
+        cursor: str | None = None
+        while True:
+            page = self._transport.get(f"{self._path()}/analyses", {"limit": 200, "cursor": cursor})
+            yield from (Analysis(self._transport, AnalysisState.of(row)) for row in page["data"])
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
 
     def cancel(self) -> Self:
         """Asks it to stop for good; its work is kept in a checkpoint."""

@@ -133,6 +133,30 @@ class Checkpoint(Answer):
     is_last: bool = False
 
 
+class AnalysisError(Answer):
+    """Why there is no answer."""
+
+    code: str = "unknown"
+    detail: str = ""
+    hint: str | None = None
+
+
+class AnalysisState(Answer):
+    """An analysis of a checkpoint, or an experiment of the lab (`job` is None), as it stood when it was asked for."""
+
+    id: str
+    type: str
+    status: str
+    links: dict[str, str]
+    job: str | None = None
+    checkpoint: str | None = None
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+    request: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, Any] | None = None
+    error: AnalysisError | None = None
+
+
 class Dataset(Answer):
     """A data set; a table has `columns`, an .npz has `arrays`."""
 

@@ -59,11 +59,23 @@ class Transport:
             params = {**(params or {}), "wait": f"{wait_s:g}"}
         return self.json(Request("GET", path, params, wait_s=wait_s))
 
-    def post(self, path: str, body: Any = None, *, params: Parameters | None = None, key: str | None = None) -> Any:
-        """The answer's JSON; `key` is the Idempotency-Key, a new one when none is given."""
+    def post(
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        params: Parameters | None = None,
+        key: str | None = None,
+        wait_s: float = 0.0,
+    ) -> Any:
+        """The answer's JSON; `key` is the Idempotency-Key, a new one when none is given.
+
+        `wait_s` is how long the service was asked to hold the answer.
+        """
         content = b"" if body is None else _as_json(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
-        return self.json(Request("POST", path, params, lambda: content, headers, key or new_key()))
+        request = Request("POST", path, params, lambda: content, headers, key or new_key(), wait_s=wait_s)
+        return self.json(request)
 
     def patch(self, path: str, body: Any) -> Any:
         """The answer's JSON; carried out once, however often it has to be sent."""

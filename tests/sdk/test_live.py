@@ -193,3 +193,58 @@ def test_the_command_line_from_upload_to_export(url: str, tmp_path: Path, monkey
     answers = netmill("predict", job_id, str(tmp_path / "parity.csv")).split()
     assert sum(answer == row["kind"] for answer, row in zip(answers, rows, strict=True)) > 190
     assert netmill("export", job_id, "--out", str(tmp_path / "m.safetensors")).strip().endswith("m.safetensors")
+
+
+def test_a_checkpoint_is_analysed_and_drawn(trained: Job, tmp_path: Path) -> None:
+    found = trained.analyse("confusion", normalize="none")
+    assert found.status == "succeeded"
+    assert sum(map(sum, found.data["counts"])) == found.data["rows"]
+    assert found.picture().lstrip().startswith(b"<?xml")
+    assert found.save(tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"svg or \.png"):
+        found.save(tmp_path / "confusion.pdf")
+    assert trained.analyse("confusion", normalize="none").id == found.id
+    assert [one.id for one in trained.analyses()] == [found.id]
+    with pytest.raises(InvalidError) as caught:
+        trained.analyse("confusion", normalise="none", classes=1)
+    assert {fault.pointer for fault in caught.value.errors} == {"/normalise", "/classes"}
+    found.delete()
+    with pytest.raises(NotFoundError):
+        found.refresh()
+
+
+def test_the_lab(client: Client, tmp_path: Path) -> None:
+    found = client.lab_optimizers(["adam", {"type": "sgd", "lr": 0.015, "momentum": 0.9}], surface="ravine", steps=50)
+    assert [run["name"] for run in found.data["optimizers"]] == ["adam lr 0.001", "sgd lr 0.015 momentum 0.9"]
+    assert b"<animate " in found.save(tmp_path / "race.svg").read_bytes()
+    assert client.experiment(found.id).refresh().data == found.data
+    trained_ones = client.lab_optimizers(["adam"], data=SPEC["data"], network=SPEC["network"], steps=20)
+    assert len(trained_ones.data["optimizers"][0]["loss"]) == 20
+    layers = client.lab_init([{"activation": "relu", "init": "he"}], depth=4, timeout_s=30)
+    assert len(layers.data["combinations"][0]["activation_std"]) == 4
+
+
+def test_analyses_and_experiments_by_the_command_line(url: str, trained: Job, tmp_path: Path) -> None:
+    run = CliRunner()
+    picture, numbers, spec = tmp_path / "roc.svg", tmp_path / "roc.json", tmp_path / "race.json"
+    spec.write_text('{"surface": "beale", "steps": 20, "optimizers": ["adam", "rmsprop"]}')
+    options = ["--url", url]
+    done = run.invoke(build(), ["analyse", trained.id, "roc", "--set", "points=50", "-o", str(picture), *options])
+    assert done.exit_code == 0, done.output
+    assert picture.read_bytes().lstrip().startswith(b"<?xml")
+    done = run.invoke(build(), ["analyse", trained.id, "roc", "--set", "points=50", "-o", str(numbers), *options])
+    assert json.loads(numbers.read_text())["type"] == "roc"
+    done = run.invoke(build(), ["lab", "optimizers", str(spec), *options])
+    assert len(json.loads(done.stdout)["optimizers"]) == 2
+    done = run.invoke(build(), ["lab", "optimizers", str(spec), "--json", *options])
+    assert json.loads(done.stdout)["status"] == "succeeded"
+    for wrong in (
+        ["analyse", trained.id, "roc", "-o", "roc.pdf"],
+        ["analyse", trained.id, "roc", "--set", "points"],
+        ["analyse", trained.id, "rok"],
+        ["lab", "surfaces", str(spec)],
+        ["lab", "init", str(spec)],
+    ):
+        done = run.invoke(build(), [*wrong, *options])
+        assert done.exit_code == 1, wrong
+        assert "error:" in done.stderr

@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def surface() -> str:
-    """Names of the package, methods of its two handles, commands with their options."""
+    """Names of the package, methods of its handles, commands with their options."""
     lines = ["# names", *netmill.__all__]
-    for kind in (netmill.Client, netmill.Job):
+    for kind in (netmill.Client, netmill.Job, netmill.Analysis):
         lines += [f"# {kind.__name__}", *methods(kind)]
     lines += ["# commands"]
     commands = typer.main.get_command(build()).commands  # type: ignore[attr-defined]

@@ -22,8 +22,8 @@ from core.spec.lab import Combination, InitLab
 from core.spec.layer_types.basic import Linear
 from core.spec.network import LayeredNetwork
 
-# slope below this share of the activation's greatest one: next to nothing comes back through it
-SATURATED = 0.05
+# slope below this share of the activation's greatest one, as `core.engine.activity` counts it
+SATURATED = 0.1
 Function = Callable[[Tensor], Tensor]
 
 

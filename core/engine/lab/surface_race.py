@@ -21,7 +21,7 @@ from core.spec.surfaces import SURFACES, Point, Surface
 
 # farther out no picture follows, and soon no number either
 FAR = 1e6
-GRID = 61
+GRID = 81
 # come so far down from the start counts as arrived
 ARRIVED = 1e-3
 

@@ -16,7 +16,18 @@ from core.spec.metrics import METRICS, Metric, always_reported, fpr_of, improves
 from tests.core.spec.sets import job, plan
 
 SNAPSHOT = Path(__file__).with_name("job_schema.json")
-SECTIONS = {"layers", "activations", "inits", "losses", "metrics", "optimizers", "schedules", "families", "analyses"}
+SECTIONS = {
+    "layers",
+    "activations",
+    "inits",
+    "losses",
+    "metrics",
+    "optimizers",
+    "schedules",
+    "families",
+    "analyses",
+    "surfaces",
+}
 
 
 def test_the_schema_is_the_committed_one() -> None:

@@ -57,7 +57,7 @@ def test_every_figure_against_numpy(activation: str) -> None:
         "gradient_norm": norms,
         "gradient_ratio": [norm / norms[-1] for norm in norms],
         "weight_gradient_norm": of_weights[::-1],
-        "saturated": [(s < 0.05).mean() for s in slopes],
+        "saturated": [(s < 0.1).mean() for s in slopes],
         "dead": [(s == 0).all(0).mean() for s in slopes],
     }
     for name, values in expected.items():

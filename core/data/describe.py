@@ -84,7 +84,9 @@ def _describe_column(column: StoredColumn) -> tuple[Facts, Facts]:
     elif column.type == "datetime":
         facts["resolution"] = "time" if (present % _DAY_US).any() else "day"
         ends = (present.min(), present.max()) if len(present) else (NO_TIME, NO_TIME)
-        profile.update({"min": _iso(int(ends[0])), "max": _iso(int(ends[1]))})
+        profile.update(
+            {"min": _iso(int(ends[0])), "max": _iso(int(ends[1])), "histogram": _histogram_of_times(present)}
+        )
     else:
         profile.update(_tops(column.values, list(column.texts) or [False, True]))
     return facts, profile
@@ -178,6 +180,12 @@ def _distribution(present: Array) -> Facts:
         return {"quantiles": quantiles, "histogram": {"edges": [low, high], "counts": [len(sample)]}}
     counts, edges = np.histogram(sample, BINS, (low, high))
     return {"quantiles": quantiles, "histogram": {"edges": edges.tolist(), "counts": counts.tolist()}}
+
+
+def _histogram_of_times(present: Array) -> Facts | None:
+    """As of numbers, the edges as texts; None without a time."""
+    found: Facts | None = _distribution(present)["histogram"] if len(present) else None
+    return found and {**found, "edges": [_iso(int(edge)) for edge in found["edges"]]}
 
 
 def _tops(codes: Array, categories: list[Any]) -> Facts:

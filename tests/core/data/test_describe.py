@@ -106,3 +106,18 @@ def test_stored_arrays_read_back_whatever_their_memory_order(tmp_path: Path) -> 
     read = read_arrays(tmp_path / "a")
     assert np.array_equal(read["x"], x)
     assert np.array_equal(read["y"], x[:, ::2])
+
+
+def test_times_have_a_histogram_and_a_resolution() -> None:
+    day = 86_400_000_000
+    days = StoredColumn("day", "datetime", np.array([0, day, 2 * day, NO_TIME], dtype=np.int64))
+    hours = StoredColumn("hour", "datetime", np.arange(4, dtype=np.int64) * day // 24)
+    nothing = StoredColumn("none", "datetime", np.full(4, NO_TIME, dtype=np.int64))
+    schema, profile, _ = describe_table([days, hours, nothing])
+    assert [column["resolution"] for column in schema["columns"]] == ["day", "time", "day"]
+    first, _, last = profile["columns"]
+    assert (first["min"], first["max"]) == ("1970-01-01T00:00:00Z", "1970-01-03T00:00:00Z")
+    histogram = first["histogram"]
+    assert (histogram["edges"][0], histogram["edges"][-1]) == (first["min"], first["max"])
+    assert sum(histogram["counts"]) == 3
+    assert last["histogram"] is None

@@ -187,3 +187,14 @@ except Exception as error:
 def test_counts_that_the_file_cannot_hold_are_refused(events: Path, tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match="at most 20"):
         ingest(events, "root", tmp_path, Limits(dataset_rows=20), read_selection("root", {"tree": ["d/sig"]}))
+
+
+def test_a_bomb_of_zeros_is_over_before_it_is_felt(tmp_path: Path) -> None:
+    """96 MB of zeros in a file of less than one."""
+    with uproot.recreate(tmp_path / "bomb.root", compression=uproot.ZSTD(5)) as file:
+        file.mktree("t", {"a": "float64"})
+        for _ in range(3):
+            file["t"].extend({"a": np.zeros(4_000_000)})
+    assert (tmp_path / "bomb.root").stat().st_size < 2**20
+    with pytest.raises(TooLarge, match="declared size"):
+        read(tmp_path / "bomb.root", tmp_path)

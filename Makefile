@@ -13,7 +13,7 @@ PYTEST := OMP_NUM_THREADS=1 NETMILL_THREADS=1 $(BIN)/python -m pytest -n 2 --dis
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format bench env clean
+.PHONY: help setup demo test test-all check format pictures bench env clean
 
 help: ## what can be asked for
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml sdk/pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## a deep network learns to find the Higgs boson, over HTTP
-	@$(BIN)/python scripts/demo.py
+	@$(BIN)/python -m scripts.demo
 
 test: $(STAMP) ## all tests but those marked slow
 	$(PYTEST) -m "not slow"
@@ -51,6 +51,9 @@ format: $(STAMP) ## put the source in order, and the tables of settings and anal
 	$(BIN)/ruff check --fix .
 	$(BIN)/python scripts/write_settings.py
 	$(BIN)/python scripts/write_analyses.py
+
+pictures: $(STAMP) ## those of the zoo and the lecture that are missing or of an older spec
+	@$(BIN)/python -m scripts.make_pictures
 
 bench: $(STAMP) ## how quick the service is on this machine
 	$(BIN)/python -m benchmarks.service

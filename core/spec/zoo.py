@@ -21,7 +21,7 @@ def _all() -> dict[str, dict[str, Any]]:
 
 
 def list_specs() -> list[dict[str, Any]]:
-    """The whole zoo: name, title, teaches, expected metrics (least or greatest) and the spec of each."""
+    """The whole zoo: name, title, teaches, expected metrics (least or greatest), what is drawn, the spec of each."""
     return [_shown(entry) for entry in _all().values()]
 
 
@@ -32,6 +32,11 @@ def get_spec(name: str) -> dict[str, Any]:
         near = nearest(name, entries)
         raise NotFound(f"received {name!r}, expected {', '.join(entries)}", hint=f"write {near}" if near else None)
     return _shown(entries[name])
+
+
+def picture_path(name: str) -> Path:
+    """Where the picture stands that the service made of an entry; `make pictures` writes it."""
+    return _FOLDER / f"{name}.png"
 
 
 def _shown(entry: dict[str, Any]) -> dict[str, Any]:

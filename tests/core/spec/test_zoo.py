@@ -34,7 +34,7 @@ def _plan(body: dict[str, Any]) -> Plan:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_entry_is_whole_and_plans(name: str) -> None:
     entry = get_spec(name)
-    assert set(entry) == {"name", "title", "teaches", "expect", "spec"}
+    assert set(entry) == {"name", "title", "teaches", "expect", "picture", "spec"}
     planned = _plan(entry["spec"])
     assert _plan(planned.spec.model_dump(mode="json")).spec == planned.spec
     reported = {f"test.{metric}" for metric in planned.spec.metrics or ()}

@@ -13,6 +13,7 @@ import torch
 from core.changes import Change
 from core.engine import environment, reports
 from core.engine.assembly import Assembly, assemble, planned_steps
+from core.engine.baselines.beside import Baselines, with_baselines
 from core.engine.folds import Course
 from core.engine.from_data import begin_from_data
 from core.engine.keeper import Keeper
@@ -54,7 +55,11 @@ def train(run: Run, should_stop: ShouldStop, next_change: NextChange = no_change
     the user's making ends the run with Failed; one of ours raises.
     """
     try:
-        yield from _train(run, should_stop, next_change)
+        events = _train(run, should_stop, next_change)
+        if run.spec.baselines:
+            others = Baselines(run.spec, run.schema, run.data_path, run.workdir, run.threads)
+            events = with_baselines(events, others, should_stop)
+        yield from events
     except TrainingFailed as failure:
         yield Failed(failure.code, failure.detail, failure.hint, failure.pointer, failure.epoch)
     except (MemoryError, RuntimeError) as fault:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from core.spec.base import SpecModel
+from core.spec.baselines import Baseline
 from core.spec.data import DataSpec
 from core.spec.losses import AutoLoss, Loss
 from core.spec.metrics import NamedMetric
@@ -16,8 +17,6 @@ from core.spec.schedules import ConstantSchedule, Schedule
 from core.spec.training import CheckpointsSpec, MonitorSpec, RegularizationSpec, TrainingSpec
 
 Text = Annotated[str, Field(max_length=200)]
-
-Baseline = Literal["linear", "tree", "random_forest", "boosting"]
 
 
 def _of_type(default: str) -> BeforeValidator:
@@ -61,7 +60,12 @@ class JobSpec(SpecModel):
     )
     checkpoints: CheckpointsSpec = Field(default_factory=CheckpointsSpec, description="which states are kept")
     monitor: MonitorSpec = Field(default_factory=MonitorSpec, description="what else is recorded")
-    baselines: tuple[Baseline, ...] = Field((), description="classical models to train on the same split")
+    baselines: tuple[Baseline, ...] = Field(
+        (),
+        max_length=10,
+        description="classical models to train on the same split and the same inputs, in the same result: linear "
+        "(logistic, ridge), tree, random_forest, boosting; naive repeats the last value of a forecast",
+    )
 
     def layered(self) -> LayeredNetwork:
         """The network of a resolved spec, whose family has been expanded."""

@@ -9,6 +9,7 @@ from typing import Any
 from core.errors import Invalid
 from core.spec.advice import advise
 from core.spec.base import Shape
+from core.spec.baselines import check_baselines
 from core.spec.codes import check_codes
 from core.spec.data import DataSpec
 from core.spec.dataset import Category, DatasetSchema
@@ -106,7 +107,7 @@ def check_job(body: object, find_schema: FindSchema, limits: Limits) -> Plan:
     spec = sent.model_copy(
         update={"data": roles.data, "loss": loss, "metrics": metrics, "task": roles.task or sent.task}
     )
-    _refuse_unavailable(spec, findings)
+    _refuse_unfit(spec, roles, findings)
     check_rates(spec, findings)
     if schema is None:
         raise _invalid(findings)
@@ -160,12 +161,9 @@ def _schema(spec: JobSpec, find_schema: FindSchema, findings: Findings) -> Datas
     return schema
 
 
-def _refuse_unavailable(spec: JobSpec, findings: Findings) -> None:
-    """What the spec has words for and this version does not do is refused, never skipped in silence."""
-    if spec.baselines:
-        findings.fault(
-            "/baselines", "not_available", "received baselines, expected none in this version; do set it to []"
-        )
+def _refuse_unfit(spec: JobSpec, roles: Roles, findings: Findings) -> None:
+    """What does not go with the task is refused, never skipped in silence."""
+    check_baselines(spec.baselines, roles.task, window=spec.data.window is not None, findings=findings)
     if spec.task in ("classification", "reconstruction") and spec.data.preprocess.target_scale != "none":
         findings.fault(
             "/data/preprocess/target_scale",

@@ -181,8 +181,13 @@ def test_a_huge_network_is_refused_by_arithmetic_alone() -> None:
     assert "1000076000010 parameters" in found["/network/layers/1"].detail
 
 
-def test_what_is_not_there_yet_is_refused() -> None:
-    assert faults(job(baselines=["tree"])) == {"/baselines": "not_available"}
+def test_baselines_need_a_target_and_naive_a_forecast() -> None:
+    assert faults(job(baselines=["tree", "naive", "tree"])) == {
+        "/baselines/1": "needs_window",
+        "/baselines/2": "duplicate",
+    }
+    assert faults(job("only_x", baselines=["tree"])) == {"/baselines": "wrong_task"}
+    assert not faults(job("people", data={"target": "age", "window": {"length": 3}}, baselines=["linear", "naive"]))
 
 
 def test_findings_keep_order_and_set_aside() -> None:

@@ -95,6 +95,7 @@ class _Bar:
             status=status(job),
             losses=losses(values),
             eta=eta,
+            refresh=True,  # what has just been heard is shown now, however soon the next comes
         )
 
 

@@ -150,6 +150,20 @@ def test_jobs_and_job_for_people_and_programs(script: Script) -> None:
     assert json.loads(netmill(script, "job", "job_1", "--json").stdout)["result"]["best_checkpoint"] == "ckpt_1"
 
 
+def test_job_sets_baselines_beside_the_network(script: Script) -> None:
+    baselines = {
+        "tree": {"metrics": {"test.accuracy": 0.9, "validation.accuracy": 0.8}, "time_s": 0.25},
+        "boosting": {"error": {"code": "time_limit", "detail": "it took longer"}},
+    }
+    result = {"metrics": {"test.accuracy": 0.97123}, "best_checkpoint": "ckpt_1", "baselines": baselines}
+    script.play(Reply(200, job_body(status="succeeded", terminal=True, result=result)))
+    shown = netmill(script, "job", "job_1").stdout
+    assert re.search(r"network\s+tree\s+boosting", shown)
+    assert re.search(r"test.accuracy\s+0.9712\s+0.9\s+-", shown)
+    assert re.search(r"seconds\s+0.25\s+-", shown)
+    assert re.search(r"error\s+it took longer", shown)
+
+
 @pytest.mark.parametrize("act", ["cancel", "pause", "resume"])
 def test_controls(script: Script, act: str) -> None:
     script.play(Reply(200, job_body()), Reply(202, job_body()))

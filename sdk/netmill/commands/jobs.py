@@ -10,7 +10,7 @@ import typer
 from netmill.commands.shared import INTERRUPTED, REFUSED, JobId, Session, command, read_json, read_spec
 from netmill.follow import losses, status, told, warning
 from netmill.job import Job
-from netmill.models import Change, Event
+from netmill.models import Change, Event, Result
 from netmill.words import ago, duration, number
 
 SpecFile = Annotated[str, typer.Argument(metavar="SPEC.json", help="A job spec; - reads standard input.")]
@@ -202,8 +202,23 @@ def _show(session: Session, handle: Job, *, warnings: bool = True) -> None:
         rows += [[name, value] for name, value in (("change", error.pointer), ("hint", error.hint)) if value]
     rows += [[name, one] for name, one in (("best", handle.result.best_checkpoint),) if one]
     session.table(["", ""], rows)
+    if baselines := handle.result.baselines:
+        session.table(["", "network", *baselines], compared(handle.result))
     for warned in handle.warnings if warnings else ():
         session.out.print(told(warned), markup=False, highlight=False, soft_wrap=True)
+
+
+def compared(result: Result) -> list[list[Any]]:
+    """Network and baselines side by side: a row a metric that the network has, then seconds and what went wrong."""
+    others = list(result.baselines.values())
+    rows: list[list[Any]] = [
+        [name, number(value), *(number(other.get("metrics", {}).get(name)) for other in others)]
+        for name, value in result.metrics.items()
+    ]
+    rows.append(["seconds", "", *(number(other.get("time_s")) for other in others)])
+    if any("error" in other for other in others):
+        rows.append(["error", "", *(other.get("error", {}).get("detail", "") for other in others)])
+    return rows
 
 
 def _epochs(handle: Job) -> str:

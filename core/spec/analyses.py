@@ -108,8 +108,10 @@ class LossLandscape(_OfRows):
         description="how far each way: in lengths of the filters (random, default 1), or as a multiple of the path's "
         "extent (trajectory, default 1.3)",
     )
-    rows: Annotated[int, Field(strict=True, ge=1, le=50_000)] = Field(
-        1000, description="rows that the loss is taken over, a random sample; 1 to 50000, default 1000"
+    rows: Annotated[int, Field(strict=True, ge=1, le=50_000)] | None = Field(
+        None,
+        description="rows that the loss is taken over, a random sample, 1 to 50000; null: 1000, fewer where the "
+        "network is large",
     )
 
     @property
@@ -124,7 +126,7 @@ class LossLandscape(_OfRows):
                 "received points {points}, expected an odd number so that the checkpoint is a point; do take {next}",
                 {"points": self.points, "next": self.points + 1, "field": "points"},
             )
-        passes = self.points**self.dimensions * self.rows
+        passes = self.points**self.dimensions * (self.rows or 1)
         if passes > _MOST_PASSES:
             raise PydanticCustomError(
                 "too_many_points",
@@ -224,14 +226,16 @@ class Features(_OfRows):
         description="what is shuffled together: a feature; images: a channel or a patch; sequences: a feature or a "
         "block of time; auto: features, and of images with one channel patches",
     )
-    patch: Annotated[int, Field(strict=True, ge=1, le=64)] = Field(
-        2, description="side of a patch in pixels, 1 to 64; default 2"
+    patch: Annotated[int, Field(strict=True, ge=1, le=64)] | None = Field(
+        None, description="side of a patch in pixels, 1 to 64; null: an eighth of the image's longer side"
     )
     blocks: Annotated[int, Field(strict=True, ge=1, le=100)] = Field(
         10, description="blocks that the time axis falls into, 1 to 100; default 10"
     )
-    rows: Annotated[int, Field(strict=True, ge=1, le=50_000)] = Field(
-        2000, description="rows that the metric is taken over, a random sample; 1 to 50000, default 2000"
+    rows: Annotated[int, Field(strict=True, ge=1, le=50_000)] | None = Field(
+        None,
+        description="rows that the metric is taken over, a random sample, 1 to 50000; null: 2000, fewer where the "
+        "network is large",
     )
 
 

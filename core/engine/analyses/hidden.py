@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -35,26 +33,13 @@ def check_layer(index: int, context: Context) -> int:
 
 
 def encoding_layer(context: Context) -> int:
-    """The hidden layer that encodes: of a reconstruction the narrowest, else the last; Invalid when there is none.
-
-    Of neighbours that are equally narrow (a layer and its activation) the last: what the decoder is given.
-    """
-    spec = context.model.spec
-    known = getattr(spec.layered(), "encoding", None)
-    if known is not None:
-        return int(known)
-    hidden = len(spec.layered().layers)
-    if not hidden:
+    """The hidden layer that encodes, as the resolved spec says; Invalid when there is no hidden layer."""
+    encoding = context.model.spec.layered().encoding
+    if encoding is None:
         raise refuse(
             "/type", "no_hidden_layer", "received a network without hidden layers, expected one; do name a layer"
         )
-    if spec.task != "reconstruction":
-        return hidden - 1
-    sizes = [math.prod(shape) for shape in layer_shapes(spec, context.model.input_shape)[:hidden]]
-    index = sizes.index(min(sizes))
-    while index + 1 < hidden and sizes[index + 1] == sizes[index]:
-        index += 1
-    return index
+    return encoding
 
 
 def encode(context: Context, x: Tensor, layer: int) -> NDArray[np.float64]:

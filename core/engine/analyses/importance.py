@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from core.engine.analyses.context import Context, Part, part_of, refuse, rng
-from core.engine.analyses.objective import check_cost
+from core.engine.analyses.objective import affordable_rows
 from core.engine.analyses.units import groups
 from core.engine.evaluate import Evaluator
 from core.spec.analyses import Features
@@ -21,6 +21,8 @@ from core.spec.metrics import improves_upwards
 
 _MOST_PASSES = 20_000_000
 _MOST_GROUPS = 2000
+_USUAL_ROWS = 2000
+_PATCHES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,9 @@ def features(request: Features, context: Context) -> dict[str, Any]:
     block of time); a row keeps its weight. `grid` is the shape in which patches lie. A feature that another one tells
     as well seems unimportant: the network reads it there.
     """
-    part = part_of(context, request.split, request.rows, request.seed)
     by, blocks, grid = blocks_of(request, context)
+    rows = affordable_rows(context, request.rows, _USUAL_ROWS, len(blocks) * request.repeats)
+    part = part_of(context, request.split, rows, request.seed)
     passes = len(blocks) * request.repeats * len(part)
     if passes > _MOST_PASSES or len(blocks) > _MOST_GROUPS:
         raise refuse(
@@ -49,7 +52,6 @@ def features(request: Features, context: Context) -> dict[str, Any]:
             f"received {len(blocks)} features shuffled {request.repeats} times over {len(part)} rows, expected at most "
             f"{_MOST_PASSES:,} rows in all and {_MOST_GROUPS} features; do lower rows or repeats, or enlarge blocks",
         )
-    check_cost(context, passes, "/rows", "lower rows or repeats")
     metric = request.metric or _main_metric(context)
     score = _figure_of(metric, context, part)
     base = score(part.rows.x)
@@ -102,7 +104,7 @@ def blocks_of(request: Features, context: Context) -> tuple[str, list[Block], tu
     if by == "channel" and len(shape) >= 3:
         return by, [Block(f"channel {at}", (at,)) for at in range(shape[0])], None
     if by == "patch" and len(shape) == 3:
-        return by, *_patches(shape, request.patch)
+        return by, *_patches(shape, request.patch or -(-max(shape[1:]) // _PATCHES))
     fitting = {1: "feature", 2: "feature or time", 3: "channel or patch"}.get(len(shape), "channel")
     raise refuse(
         "/by",

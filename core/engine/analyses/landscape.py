@@ -15,11 +15,12 @@ from torch import nn
 
 from core.engine.analyses.context import Context, Part, part_of, refuse
 from core.engine.analyses.directions import Direction, Way, random_direction, trajectory
-from core.engine.analyses.objective import check_cost, plain_loss
+from core.engine.analyses.objective import affordable_rows, plain_loss
 from core.engine.trained import load_trained
 from core.spec.analyses import LossLandscape
 
 Floats = NDArray[np.float64]
+_USUAL_ROWS = 1000
 
 
 def loss_landscape(request: LossLandscape, context: Context) -> dict[str, Any]:
@@ -34,9 +35,8 @@ def loss_landscape(request: LossLandscape, context: Context) -> dict[str, Any]:
         raise refuse(
             "/type", "no_weights", "received a network without weights, expected one with layers; do train one"
         )
-    passes = request.points**request.dimensions * request.rows
-    check_cost(context, passes, "/rows", "lower rows or points")
-    part = part_of(context, request.split, request.rows, request.seed)
+    rows = affordable_rows(context, request.rows, _USUAL_ROWS, request.points**request.dimensions)
+    part = part_of(context, request.split, rows, request.seed)
     way = None
     if request.directions == "trajectory":
         way = trajectory(network, context.way(), request.dimensions)

@@ -14,8 +14,9 @@ from core.engine.outputs import forward
 from core.engine.rows import Rows
 from core.spec.job import JobSpec
 
-MOST_OPERATIONS = 5e12
+MOST_OPERATIONS = 3e12
 """Floating-point operations of one analysis: some minutes of one core."""
+_PLEASANT_OPERATIONS = 4e11
 
 
 def plain_loss(network: nn.Module, loss: Loss, rows: Rows) -> float:
@@ -26,6 +27,19 @@ def plain_loss(network: nn.Module, loss: Loss, rows: Rows) -> float:
         weight = torch.ones_like(each) if rows.loss_weight is None else rows.loss_weight.double()
         total = float(weight.sum())
         return float((each * weight).sum()) / total if total else math.nan
+
+
+def affordable_rows(context: Context, wanted: int | None, usual: int, passes: int) -> int:
+    """How many rows an analysis takes that sends each of them through the network `passes` times.
+
+    What the request says, Invalid when that is too costly; without a word the usual number, and as few as 50 where
+    that would take longer than half a minute or so.
+    """
+    if wanted is None:
+        flops = flops_per_row(context.model.spec, context.model.input_shape)
+        return max(50, min(usual, int(_PLEASANT_OPERATIONS / (flops * passes))))
+    check_cost(context, passes * wanted, "/rows", "lower rows")
+    return wanted
 
 
 def check_cost(context: Context, passes: float, pointer: str, do: str) -> None:

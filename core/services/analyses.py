@@ -81,7 +81,8 @@ def ask(session: Session, principal: Principal, job_id: str, body: object, limit
     fault, NotFound, Conflict without a checkpoint, QuotaExceeded.
     """
     principal.require("write")
-    job = find(session, principal, job_id)
+    # locked, so that the checkpoint that is chosen is not replaced before the row holds its model
+    job = find(session, principal, job_id, lock=True)
     request = read_analysis(body)
     chosen = choose(session, principal, job.id, request.checkpoint)
     _check(session, job, request, limits)
@@ -117,7 +118,8 @@ def _trajectory(session: Session, chosen: CheckpointView) -> list[str]:
     ids = list(session.scalars(query))
     if len(ids) < LEAST_TRAJECTORY:
         detail = (
-            f"received trajectory for a job that keeps {len(ids)} checkpoints, expected at least {LEAST_TRAJECTORY}; "
+            f"received trajectory for a job with {len(ids)} kept checkpoint{'s' * (len(ids) != 1)}, expected at least "
+            f"{LEAST_TRAJECTORY}; "
             "do train with checkpoints.keep_last set to 20, or choose random"
         )
         raise Invalid(

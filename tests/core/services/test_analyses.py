@@ -218,6 +218,26 @@ def test_the_model_is_held_until_there_is_an_answer(house: House) -> None:
     assert read(house, view).status == "succeeded"
 
 
+def test_asking_while_checkpoints_are_replaced_always_finds_a_model(house: House) -> None:
+    job = house.submit(checkpoints={"keep_best": False})
+    claim = house.take()
+    house.record(claim, house.checkpoint(1))
+
+    def replace() -> None:
+        for step in range(2, 22):
+            house.record(claim, house.checkpoint(step), batch=step)
+
+    with ThreadPoolExecutor(1) as threads:
+        replacing = threads.submit(replace)
+        for seed in range(15):
+            ask(house, job.id, checkpoint="last", seed=seed)
+        replacing.result()
+    while (held := take(house)) is not None:
+        assert held.content_sha256
+        assert b"".join(house.store.open_range(held.content_sha256)).startswith(b"content ")
+        assert answer(house, held, {})
+
+
 def test_all_goes_with_its_job(house: House, job_id: str, stranger: Principal) -> None:
     ask(house, job_id)
     answer(house, taken(house), {"big": list(range(1000))})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +110,10 @@ def test_faults_of_the_plan_stand_where_the_race_has_them() -> None:
     with pytest.raises(Invalid) as caught:
         plan_race(race, lambda _: None, Limits())
     assert [fault.pointer for fault in caught.value.errors] == ["/data/dataset"]
+
+
+def test_every_example_of_the_page_is_an_experiment() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "lab.md").read_text("utf-8")
+    bodies = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    kinds = [type(read_experiment("init" if "combinations" in body else "optimizers", body)) for body in bodies]
+    assert set(kinds) == {SurfaceRace, NetworkRace, InitLab}

@@ -49,7 +49,11 @@ def main(control: int, events: int) -> int:
         request = question["request"]
         model = models.get(question["sha256"], Path(question["content"]))
         return model.predict(
-            rows=request.get("rows"), inputs=request.get("inputs"), output=request.get("output") or "prediction"
+            rows=request.get("rows"),
+            inputs=request.get("inputs"),
+            output=request.get("output") or "prediction",
+            n=request.get("n"),
+            seed=request.get("seed") or 0,
         )
 
     return serve(control, events, predict)

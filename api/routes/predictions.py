@@ -33,7 +33,7 @@ ASK = reads({"$ref": "#/components/schemas/Predict"}, {"rows": [{"x1": 0.1, "x2"
 def _question(job_id: str, asked: Predict, most: int) -> Question:
     if asked.count() > most:
         raise TooLarge(f"received {asked.count()} rows, at most {most} are allowed")
-    request = asked.model_dump(include={"rows", "inputs", "output"}, exclude_none=True)
+    request = asked.model_dump(include={"rows", "inputs", "output", "n", "seed"}, exclude_none=True)
     return Question(job_id, "predict", asked.checkpoint, request)
 
 

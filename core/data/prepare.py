@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.data.fit import centre_and_width
 from core.data.folds import fold_split, group_folds, random_folds, stratified_folds, time_folds
 from core.data.forecast import Forecast, forecast
+from core.data.labels import anomalies, normal_alone
 from core.data.leakage import warn_of_leaks
 from core.data.preparation import Preparation
 from core.data.scales import warn_of_scales
@@ -55,6 +56,8 @@ class Prepared:
     warnings: tuple[Warned, ...]
     target_width: Floats | None = None
     """(targets,) deviations of a regression's targets in the training rows, in their own unit: scaled metrics' unit."""
+    anomaly: NDArray[np.bool_] | None = None
+    """(N,) which rows the label of a reconstruction calls anomalies."""
 
 
 def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0) -> Prepared:
@@ -70,6 +73,10 @@ def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0
     rows = len(keep) if keep is not None else schema.rows
     weight = _weight(spec, source, keep)
     split = _split(spec, source, keep, rows, y if spec.task == "classification" else None)[fold]
+    anomaly = None
+    if spec.task == "reconstruction" and y is not None:
+        anomaly, y = anomalies(spec.data, source.classes(spec.data.targets[0]), y), None
+        split = normal_alone(spec.data, split, anomaly)
     preparation, x = source.fit(spec, keep, split.train)
     if not _all_finite(x):
         raise data_error(
@@ -92,7 +99,7 @@ def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0
         weight = weight.astype(spec.training.precision)
     dropped = schema.rows - rows
     parts = (split.train, split.validation, split.test)
-    return Prepared(x, y, weight, *parts, preparation, dropped, tuple(warnings), width)
+    return Prepared(x, y, weight, *parts, preparation, dropped, tuple(warnings), width, anomaly)
 
 
 def fold_sizes(spec: JobSpec, schema: DatasetSchema, data_path: Path) -> tuple[int, ...]:
@@ -101,6 +108,9 @@ def fold_sizes(spec: JobSpec, schema: DatasetSchema, data_path: Path) -> tuple[i
     y, keep = _target(spec, source, [])
     rows = len(keep) if keep is not None else schema.rows
     splits = _split(spec, source, keep, rows, y if spec.task == "classification" else None)
+    if spec.task == "reconstruction" and y is not None:
+        anomaly = anomalies(spec.data, source.classes(spec.data.targets[0]), y)
+        splits = [normal_alone(spec.data, split, anomaly) for split in splits]
     return tuple(len(split.train) for split in splits)
 
 
@@ -116,12 +126,12 @@ def _windows(made: Forecast) -> Prepared:
 
 
 def _target(spec: JobSpec, source: Source, warnings: list[Warned]) -> tuple[Array | None, Rows | None]:
-    """(`y` of the rows that are kept, which rows those are; None for all)."""
-    if spec.task == "reconstruction" or not spec.data.targets:
+    """(`y` of the rows that are kept, of a reconstruction its label; which rows those are, None for all)."""
+    if not spec.data.targets:
         return None, None
     y: Array
     missing: NDArray[np.bool_]
-    if spec.task == "classification":
+    if spec.task in ("classification", "reconstruction"):
         y = source.class_numbers(spec.data.targets[0])
         missing = y < 0
     else:

@@ -13,10 +13,11 @@ from torch import nn
 
 from core.data.preparation import Preparation
 from core.engine.losses import Loss
-from core.engine.metrics import classification_metrics, regression_metrics
+from core.engine.metrics import classification_metrics, regression_metrics, scores
 from core.engine.outputs import forward, numbers, probabilities
 from core.engine.rows import Rows
 from core.spec.job import JobSpec
+from core.spec.metrics import needs_label
 
 
 class Evaluator:
@@ -52,8 +53,17 @@ class Evaluator:
         else:
             predicted = self._in_unit(numbers(outputs, self._spec.loss))
             y = self._in_unit(rows.y.astype(np.float64))
-            values |= regression_metrics(self._names, y, predicted, rows.weight, self._width)
+            names = [name for name in self._names if not needs_label(self._spec.task, name)]
+            values |= regression_metrics(names, y, predicted, rows.weight, self._width)
+            values |= self._of_anomalies(each.cpu().numpy(), rows)
         return {f"{split}.{name}": value for name, value in values.items()}
+
+    def _of_anomalies(self, error: NDArray[np.float64], rows: Rows) -> dict[str, float]:
+        """How well each row's loss tells anomalies; nothing where a part has no label or one kind of rows alone."""
+        names = [name for name in self._names if needs_label(self._spec.task, name)]
+        if rows.anomaly is None or rows.anomaly.all() or not rows.anomaly.any():
+            return {}
+        return classification_metrics(names, rows.anomaly.astype(np.int64), scores(error), rows.weight)
 
     def _in_unit(self, values: NDArray[Any]) -> NDArray[Any]:
         """(N, T); a reconstruction stays in the network's scale, all its values in one row."""

@@ -15,9 +15,11 @@ import numpy as np
 import onnx
 import torch
 from onnx import compose, helper
+from torch import nn
 
+from core.data.original import original
 from core.engine.network import output_shape
-from core.engine.onnx_nodes import FLOAT, INT64, ML, STRING, Nodes
+from core.engine.onnx_nodes import DOUBLE, FLOAT, INT64, ML, STRING, Nodes
 from core.engine.onnx_prepare import prepare_nodes
 from core.engine.trained import TrainedModel, load_trained
 from core.spec.losses import Poisson
@@ -25,7 +27,7 @@ from core.spec.losses import Poisson
 _KEY = "netmill"
 _OWN = "netmill/"
 """Begins every name within a graph that is no user's: a column may be called `outputs` or `0.weight`."""
-_OUTPUTS = f"{_OWN}outputs"
+_OUTPUTS, _CODE = f"{_OWN}outputs", f"{_OWN}code"
 _OPSET = 18
 
 
@@ -34,7 +36,8 @@ def export(content: Path, format: Literal["safetensors", "onnx", "torch_export"]
 
     safetensors: the content as it is. onnx: raw columns in (times as seconds since 1970), labels and probabilities (or
     numbers) out, float32.
-    torch_export: a .pt2 of the network on prepared inputs, spec and preprocessing as `netmill.json` in it.
+    torch_export: a .pt2 of the network on prepared inputs, spec and preprocessing as `netmill.json` in it. A
+    reconstruction gives its code as well: (outputs, encoding).
     """
     if format == "safetensors":
         shutil.copyfile(content, out)
@@ -48,22 +51,23 @@ def export(content: Path, format: Literal["safetensors", "onnx", "torch_export"]
 def to_onnx(model: TrainedModel) -> onnx.ModelProto:
     """The network with its preprocessing and the meaning of its outputs in one graph, as float32.
 
-    Inputs are called as the columns are, outputs `label` and `probabilities`, `prediction` or `reconstruction`, with
-    underscores behind where a column has that name already.
+    Inputs are called as the columns are, outputs `label` and `probabilities`, `prediction`, or `reconstruction` (in the
+    inputs' own units) and `encoding`, with underscores behind where a column has that name already.
     """
-    buffer = io.BytesIO()
+    buffer, whole = io.BytesIO(), _whole(model)
+    names = ["outputs", "code"] if isinstance(whole, WithCode) else ["outputs"]
     with warnings.catch_warnings(), _written_out():
         # The TorchScript exporter is called deprecated, and takes 0.1 s where the other takes 5 to 15 s.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            model.network.float(),
+            whole.float(),
             (_example(model, torch.float32),),
             buffer,  # type: ignore[arg-type]  # a file object is fine for this exporter
             dynamo=False,
             opset_version=_OPSET,
             input_names=["prepared"],
-            output_names=["outputs"],
-            dynamic_axes={"prepared": {0: "N"}, "outputs": {0: "N"}},
+            output_names=names,
+            dynamic_axes={name: {0: "N"} for name in ("prepared", *names)},
         )
     proto: Any = onnx.load_model_from_string(buffer.getvalue())
     compose.add_prefix_graph(proto.graph, _OWN, inplace=True)
@@ -114,7 +118,9 @@ def _meaning(model: TrainedModel, taken: Collection[str]) -> tuple[Nodes, list[A
             shown(probabilities, "probabilities", FLOAT, len(model.classes)),
         ]
     if model.spec.task == "reconstruction":
-        return nodes, [shown(_OUTPUTS, "reconstruction", FLOAT, *model.input_shape)]
+        value = _in_units(nodes, model)
+        coded = [] if model.encoding is None else [shown(_CODE, "encoding", FLOAT, *_code_shape(model))]
+        return nodes, [shown(value, "reconstruction", FLOAT, *model.input_shape), *coded]
     value = nodes.add("Exp", _OUTPUTS) if isinstance(model.spec.loss, Poisson) else _OUTPUTS
     preparation = model.preparation
     if preparation.target_scale is not None:
@@ -126,6 +132,38 @@ def _meaning(model: TrainedModel, taken: Collection[str]) -> tuple[Nodes, list[A
         shape = (preparation.window.horizon, len(preparation.targets))
         value = nodes.add("Reshape", value, nodes.constant(np.array([-1, *shape])))
     return nodes, [shown(value, "prediction", FLOAT, *shape)]
+
+
+def _in_units(nodes: Nodes, model: TrainedModel) -> str:
+    """The reconstruction with its scaling undone; columns of categories stay numbers."""
+    ones = np.ones((1, *model.input_shape))
+    shift = original(np.zeros_like(ones), model.preparation)
+    scale = original(ones, model.preparation) - shift
+    value = nodes.add("Mul", nodes.cast(_OUTPUTS, DOUBLE), nodes.constant(scale))
+    return nodes.cast(nodes.add("Add", value, nodes.constant(shift)), FLOAT)
+
+
+def _code_shape(model: TrainedModel) -> tuple[int, ...]:
+    return tuple(model.encode(_example(model, next(model.network.parameters()).dtype)).shape[1:])
+
+
+class WithCode(nn.Module):
+    """(outputs, code) of a reconstruction, in one pass."""
+
+    def __init__(self, network: nn.Sequential, encoding: int) -> None:
+        super().__init__()
+        self.encoder, self.decoder = network[: encoding + 1], network[encoding + 1 :]
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        code = self.encoder(x)
+        return self.decoder(code), code
+
+
+def _whole(model: TrainedModel) -> nn.Module:
+    """What is exported: the network, of a reconstruction with its code."""
+    if model.spec.task != "reconstruction" or model.encoding is None:
+        return model.network
+    return WithCode(model.network, model.encoding).eval()
 
 
 def _probabilities(nodes: Nodes, model: TrainedModel) -> str:
@@ -141,7 +179,7 @@ def _num_outputs(model: TrainedModel) -> int:
 
 def _exported(model: TrainedModel) -> torch.export.ExportedProgram:
     example = _example(model, next(model.network.parameters()).dtype)
-    return torch.export.export(model.network, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    return torch.export.export(_whole(model), (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
 
 
 def _example(model: TrainedModel, dtype: torch.dtype) -> torch.Tensor:

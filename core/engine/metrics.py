@@ -32,6 +32,11 @@ def classification_metrics(names: Iterable[str], y: Ints, p: Floats, w: Floats |
         return {name: _of_classes(name)(confusion, y, p, weights) for name in names}
 
 
+def scores(error: Floats) -> Floats:
+    """(N, 2) in place of probabilities: figures of ranks ask for no more of an anomaly's score than its order."""
+    return np.column_stack((-error, error))
+
+
 def regression_metrics(
     names: Iterable[str], y: Floats, f: Floats, w: Floats | None, width: Floats | None = None
 ) -> dict[str, float]:

@@ -32,6 +32,8 @@ class Rows:
     """(N,) class index, or (N, T) numbers in the network's scale: what metrics compare with."""
     weight: NDArray[np.float64] | None
     """(N,) event weights, which alone count in metrics."""
+    anomaly: NDArray[np.bool_] | None = None
+    """(N,) what the label of a reconstruction says."""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -135,6 +137,7 @@ def split_rows(
             loss_weight=None if loss_weight is None else torch.from_numpy(loss_weight).to(x.dtype).to(device),
             y=y,
             weight=None if event is None else event.astype(np.float64),
+            anomaly=None if prepared.anomaly is None else prepared.anomaly[index],
         )
 
     train = part(prepared.train)

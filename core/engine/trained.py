@@ -10,17 +10,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from core.data.original import original, rows_of
 from core.data.preparation import Preparation
 from core.engine.checkpoint import read_tensors
+from core.engine.layer_types import stochastic
 from core.engine.layer_types.embedding import CodeError
+from core.engine.losses import build_loss
 from core.engine.network import build_network
 from core.engine.outputs import forward, numbers, probabilities
+from core.engine.seeds import generator
 from core.errors import FieldError, Invalid
 from core.spec.base import Shape
 from core.spec.dataset import Category
 from core.spec.job import JobSpec
+from core.spec.layer_types.stochastic import Latent
 
 _OUTPUTS = {
     "classification": ("prediction", "probability"),
@@ -40,20 +45,45 @@ class TrainedModel:
     input_shape: Shape
     meta: dict[str, Any]
 
+    @property
+    def encoding(self) -> int | None:
+        """The layer whose output is a sample's code."""
+        return self.spec.layered().encoding
+
+    @property
+    def latent(self) -> int | None:
+        """The layer whose draws are decoded to new samples; None where there is none."""
+        layers = self.spec.layered().layers
+        found = (index for index, layer in enumerate(layers) if isinstance(layer, Latent))
+        return next(found, None) if self.spec.task == "reconstruction" else None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What the model can be asked for."""
+        more = [("encoding", self.encoding), ("sample", self.latent)]
+        return (*_OUTPUTS[self.spec.task], *(name for name, layer in more if layer is not None))
+
     def predict(
         self,
         rows: list[dict[str, Any]] | None = None,
         inputs: list[Any] | None = None,
         output: str = "prediction",
+        *,
+        n: int | None = None,
+        seed: int = 0,
     ) -> dict[str, Any]:
         """`{"output", "classes", "data"}`, JSON-safe, one entry of `data` a row; `rows` or `inputs` as users send them.
 
+        A `sample` needs neither: `n` are drawn from the prior with `seed` (as many as rows were sent without it).
         Invalid names every value that cannot be used and outputs that this network does not have.
         """
-        known = _OUTPUTS[self.spec.task]
-        if output not in known:
-            detail = f"received {output!r}, expected one of {', '.join(known)} for {self.spec.task}"
+        if output not in self.outputs:
+            detail = f"received {output!r}, expected one of {', '.join(self.outputs)} for {self.spec.task}"
             raise Invalid(detail, errors=[FieldError("/output", "unknown_output", detail)])
+        names = list(self.classes) if self.classes is not None else None
+        if output == "sample":
+            count = n if n is not None else len(rows if rows is not None else inputs or [0])
+            return {"output": output, "classes": names, "data": self._shown(self.sample(count, seed))}
         if (rows is None) == (inputs is None):
             raise Invalid(
                 "send either 'rows' or 'inputs'",
@@ -65,26 +95,56 @@ class TrainedModel:
         except CodeError as error:
             where = "/inputs" if rows is None else "/rows"
             raise Invalid(str(error), errors=[FieldError(where, "unknown_code", str(error))]) from error
-        names = list(self.classes) if self.classes is not None else None
         return {"output": output, "classes": names, "data": data}
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(N, *code) what the layer of the code makes of prepared inputs (N, *shape)."""
+        assert self.encoding is not None
+        return forward(self.network[: self.encoding + 1], x)
+
+    def sample(self, n: int, seed: int) -> NDArray[Any]:
+        """(n, *shape) draws from N(0, 1) decoded, in the network's scale; the same for the same seed."""
+        assert self.latent is not None
+        latent = self.network[self.latent]
+        assert isinstance(latent, stochastic.Latent)
+        weight = latent.mean.weight
+        z = torch.randn(n, weight.shape[0], dtype=weight.dtype, generator=generator(seed, "sample"))
+        return numbers(forward(self.network[self.latent + 1 :], z), self.spec.loss)
+
+    def errors(self, outputs: Tensor, x: Tensor) -> NDArray[np.float64]:
+        """(N,) how far each reconstruction is from its inputs, by the loss that was trained: the anomaly score."""
+        loss = build_loss(self.spec.loss, "reconstruction", 0, 0, outputs.dtype)
+        return loss.each(outputs, x).double().numpy()
 
     def _data(self, x: NDArray[Any], output: str) -> list[Any]:
         if not len(x):
             return []
-        z = forward(self.network, torch.from_numpy(x))
+        given = torch.from_numpy(x)
+        if output == "encoding":
+            return json_numbers(self.encode(given).double().numpy())
+        z = forward(self.network, given)
         if self.classes is not None:
             p = probabilities(z)
             return json_numbers(p) if output == "probability" else [self.classes[index] for index in p.argmax(1)]
-        values = numbers(z, self.spec.loss)
-        if self.spec.task == "regression":
-            values = self.preparation.unscale_target(values)
-            if (window := self.preparation.window) is not None:
-                return json_numbers(values.reshape(len(values), window.horizon, -1))
-            # one target is a number a row, several are a list
-            return json_numbers(values[:, 0] if values.shape[1] == 1 else values)
         if output == "error":
-            return json_numbers(np.square(values - x).reshape(len(x), -1).mean(1))
-        return json_numbers(values)
+            return json_numbers(self.errors(z, given))
+        values = numbers(z, self.spec.loss)
+        if self.spec.task == "reconstruction":
+            return self._shown(values)
+        return self._numbers(self.preparation.unscale_target(values))
+
+    def _numbers(self, values: NDArray[Any]) -> list[Any]:
+        """Predicted numbers in the targets' own units, of a forecast a row for each step ahead."""
+        if (window := self.preparation.window) is not None:
+            return json_numbers(values.reshape(len(values), window.horizon, -1))
+        # one target is a number a row, several are a list
+        return json_numbers(values[:, 0] if values.shape[1] == 1 else values)
+
+    def _shown(self, values: NDArray[Any]) -> list[Any]:
+        """Samples in the inputs' own units: dictionaries of a table, nested lists of arrays."""
+        if self.preparation.kind == "table":
+            return rows_of(values, self.preparation)
+        return json_numbers(original(values, self.preparation))
 
 
 def load_trained(content: Path) -> TrainedModel:

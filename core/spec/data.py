@@ -13,6 +13,12 @@ from core.spec.windows import WindowSpec
 
 Targets = Annotated[tuple[ColumnName, ...], Field(min_length=1)]
 
+ClassName = (
+    Annotated[bool, Field(strict=True)]
+    | Annotated[int, Field(strict=True)]
+    | Annotated[str, Field(strict=True, max_length=1000)]
+)
+
 
 class SplitSpec(SpecModel):
     """Which rows train, which validate after each epoch, which test at the end."""
@@ -98,7 +104,14 @@ class DataSpec(SpecModel):
     )
     target: ColumnName | Targets | None = Field(
         None,
-        description="column (several for regression) to predict; null: the built-in set's own, y of an .npz, or none",
+        description="column (several for regression) to predict; null: the built-in set's own, y of an .npz, or none; "
+        "with the task reconstruction a label that is not learnt, by which the errors of anomalies are judged",
+    )
+    train_on: ClassName | Annotated[tuple[ClassName, ...], Field(min_length=1, max_length=1000)] | None = Field(
+        None,
+        description="with the task reconstruction and a target: the class (or classes) of the target whose rows alone "
+        "train and validate, all others being anomalies to test on; null: all rows train, and of two classes the "
+        "second are the anomalies",
     )
     features: Annotated[tuple[ColumnName, ...], Field(min_length=1)] | None = Field(
         None,

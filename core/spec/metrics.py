@@ -56,6 +56,8 @@ class MetricInfo:
 
 
 _CLASSES: frozenset[Task] = frozenset({"classification"})
+_SCORES: frozenset[Task] = frozenset({"classification", "reconstruction"})
+"""Classes, and the label of a reconstruction, whose error is the score of an anomaly."""
 _NUMBERS: frozenset[Task] = frozenset({"regression", "reconstruction"})
 
 METRICS: dict[str, MetricInfo] = {
@@ -69,15 +71,21 @@ METRICS: dict[str, MetricInfo] = {
     ),
     "recall": MetricInfo("share of the positive rows found; mean over the classes when more than two", _CLASSES, True),
     "auc": MetricInfo(
-        "area under the ROC curve; mean of one against the rest when more than two classes", _CLASSES, True
+        "area under the ROC curve; mean of one against the rest when more than two classes; of a reconstruction with a "
+        "label that of its error over anomalies",
+        _SCORES,
+        True,
     ),
     "average_precision": MetricInfo(
-        "area under precision over recall; mean of one against the rest when more than two classes", _CLASSES, True
+        "area under precision over recall; mean of one against the rest when more than two classes; of a "
+        "reconstruction with a label that of its error",
+        _SCORES,
+        True,
     ),
     "tpr_at_fpr": MetricInfo(
         "share of the second class found (signal efficiency) where at most 1 % of the first is called so; "
         "tpr_at_fpr_0_001 is at 0.1 %",
-        _CLASSES,
+        _SCORES,
         True,
         binary_only=True,
     ),
@@ -187,13 +195,20 @@ NamedMetric = Annotated[
 def always_reported(task: Task, *, binary: bool, window: bool = False) -> tuple[Metric, ...]:
     """The metrics that a run of this task reports whether asked or not (the loss apart).
 
-    Forecasts (`window`) are compared across data sets on the scaled columns, as the literature does.
+    `binary`: of two classes; of a reconstruction, that it has a label. Forecasts (`window`) are compared across data
+    sets on the scaled columns, as the literature does.
     """
     if task == "classification":
         return ("accuracy", "auc") if binary else ("accuracy",)
     if task == "regression":
         return ("mse", "rmse", "mae", "r2", "scaled_mse", "scaled_mae") if window else ("mse", "rmse", "mae", "r2")
-    return ("mse", "mae")
+    return ("mse", "mae", "auc", "average_precision") if binary else ("mse", "mae")
+
+
+def needs_label(task: str, name: str) -> bool:
+    """Whether a reconstruction can report the figure only when it has a label."""
+    info = metric_info(name)
+    return task == "reconstruction" and info is not None and "classification" in info.tasks
 
 
 def improves_upwards(name: str) -> bool:

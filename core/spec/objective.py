@@ -20,7 +20,7 @@ from core.spec.losses import (
     CrossEntropy,
     Loss,
 )
-from core.spec.metrics import METRICS, Metric, Task, always_reported, metric_info, top_k
+from core.spec.metrics import METRICS, Metric, Task, always_reported, metric_info, needs_label, top_k
 from core.spec.network_base import NetworkBase
 from core.spec.roles import Roles
 from core.spec.schedules import PlateauSchedule
@@ -160,8 +160,8 @@ def resolve_metrics(spec: JobSpec, roles: Roles, findings: Findings) -> tuple[Me
     task = roles.task
     if task is None:
         return spec.metrics
-    binary = roles.classes is not None and len(roles.classes) == 2
-    known = [name for name, info in METRICS.items() if task in info.tasks and (binary or not info.binary_only)]
+    binary = roles.label is not None or (roles.classes is not None and len(roles.classes) == 2)
+    known = [name for name, info in METRICS.items() if _applies(name, roles) and (binary or not info.binary_only)]
     for index, name in enumerate(spec.metrics or ()):
         info = metric_info(name)
         assert info is not None, "the spec takes no other names"
@@ -174,8 +174,9 @@ def resolve_metrics(spec: JobSpec, roles: Roles, findings: Findings) -> tuple[Me
                 "lower k",
                 needs=_RESTS_ON,
             )
-        if task not in info.tasks or (info.binary_only and not binary):
+        if not _applies(name, roles) or (info.binary_only and not binary):
             what = f"{len(roles.classes)} classes" if roles.classes and task in info.tasks else f"the task {task}"
+            what += " without a label (data.target)" if needs_label(task, name) else ""
             findings.fault(
                 f"/metrics/{index}",
                 "wrong_task",
@@ -194,7 +195,11 @@ def check_watched(
         return
     known = ["train.loss", *(["train.accuracy"] if roles.task == "classification" else [])]
     if validates:
-        known += ["validation.loss", *(f"validation.{name}" for name in metrics if _applies(name, roles))]
+        seen = [name for name in metrics if _applies(name, roles)]
+        if roles.data.train_on is not None:
+            # no anomaly validates
+            seen = [name for name in seen if not needs_label(roles.task, name)]
+        known += ["validation.loss", *(f"validation.{name}" for name in seen)]
     watched = {}
     if spec.training.early_stopping is not None:
         watched["/training/early_stopping/monitor"] = spec.training.early_stopping.monitor
@@ -223,7 +228,9 @@ def check_watched(
 
 def _applies(name: str, roles: Roles) -> bool:
     info = metric_info(name)
-    return info is not None and roles.task in info.tasks
+    if info is None or roles.task is None or roles.task not in info.tasks:
+        return False
+    return roles.label is not None or not needs_label(roles.task, name)
 
 
 def check_rates(spec: JobSpec, findings: Findings) -> None:

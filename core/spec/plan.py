@@ -17,6 +17,7 @@ from core.spec.findings import Findings, PlanWarning, show
 from core.spec.folds import check_folds
 from core.spec.inits import Torch
 from core.spec.job import JobSpec
+from core.spec.labels import Label
 from core.spec.limits import Limits
 from core.spec.network import LayeredNetwork
 from core.spec.objective import check_rates, check_watched, resolve_loss, resolve_metrics
@@ -54,6 +55,8 @@ class Plan:
     fold_sizes: tuple[dict[str, int], ...]
     lr_preview: tuple[dict[str, float], ...]
     expanded_from: dict[str, Any] | None
+    label: Label | None
+    """Of a reconstruction with a target: which of its classes are normal, which anomalies."""
     warnings: tuple[PlanWarning, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -62,6 +65,7 @@ class Plan:
             "spec": self.spec.model_dump(mode="json"),
             "expanded_from": self.expanded_from,
             "layers": [_row(layer) for layer in self.layers],
+            "label": None if self.label is None else _label(self.label),
             "encoding": self.spec.layered().encoding,
             "input_shape": list(self.input_shape),
             "output_shape": list(self.output_shape),
@@ -91,6 +95,10 @@ def _row(layer: PlannedLayer) -> dict[str, Any]:
     return row | {"children": [_row(child) for child in layer.children]} if layer.children else row
 
 
+def _label(label: Label) -> dict[str, Any]:
+    return {"target": label.name, "normal": list(label.normal), "anomalies": list(label.anomalies)}
+
+
 def check_job(body: object, find_schema: FindSchema, limits: Limits) -> Plan:
     """The plan of `body`, or Invalid with every fault in it, those that need the data set's shape among them.
 
@@ -112,7 +120,7 @@ def check_job(body: object, find_schema: FindSchema, limits: Limits) -> Plan:
     if schema is None:
         raise _invalid(findings)
     check_watched(spec, roles, metrics, validates(spec.data.split, schema), findings)
-    sizes = measure(spec, network, schema, limits, findings)
+    sizes = measure(spec, network, schema, limits, findings, label=roles.label)
     check_folds(spec.data.split, roles, schema, schema.rows - sizes.split_sizes["test"], findings)
     check_monitor(spec.monitor, len(network.planned), sizes.total_steps, findings)
     complete = len(network.planned) == len(network.layers)
@@ -201,6 +209,7 @@ def _plan(sent: JobSpec, spec: JobSpec, roles: Roles, body: Body, sizes: Sizes, 
         fold_sizes=sizes.fold_sizes,
         lr_preview=_preview(resolved, sizes),
         expanded_from=family,
+        label=roles.label,
         warnings=findings.warnings,
     )
 

@@ -12,6 +12,7 @@ from core.spec.dataset import Category, Column, DatasetSchema
 from core.spec.features import table_features
 from core.spec.findings import Findings, nearest, one_of, show
 from core.spec.job import JobSpec
+from core.spec.labels import Label, refuse_train_on, resolve_label
 from core.spec.layer_base import Code
 from core.spec.limits import Limits
 from core.spec.metrics import Task
@@ -33,6 +34,8 @@ class Roles:
     input_shape: Shape | None = None
     features: tuple[str, ...] = ()
     codes: tuple[Code, ...] = ()
+    label: Label | None = None
+    """Of a reconstruction with a target."""
 
 
 def assign_roles(spec: JobSpec, schema: DatasetSchema, limits: Limits, findings: Findings) -> Roles:
@@ -55,7 +58,12 @@ def assign_roles(spec: JobSpec, schema: DatasetSchema, limits: Limits, findings:
     outputs, shape = max(len(targets), 1), features.shape
     if data.window is not None:
         outputs, shape = outputs * data.window.horizon, None if shape is None else (data.window.length, *shape)
-    return Roles(resolved, task, classes, outputs, shape, features.names, features.codes)
+    label = None
+    if task == "reconstruction" and targets:
+        label = resolve_label(data, targets[0].name, targets[0].categories, targets[0].counts, findings)
+    elif task is not None:
+        refuse_train_on(data, f"for the task {task}" + ("" if targets else " without a target"), findings)
+    return Roles(resolved, task, classes, outputs, shape, features.names, features.codes, label)
 
 
 def _one_way_to_split(spec: JobSpec, findings: Findings) -> None:
@@ -88,14 +96,6 @@ def _targets(spec: JobSpec, schema: DatasetSchema, findings: Findings) -> list[C
     names: Sequence[str] = spec.data.targets
     if not names and spec.task != "reconstruction" and schema.default_target is not None:
         names = (schema.default_target,)
-    if names and spec.task == "reconstruction":
-        findings.fault(
-            "/data/target",
-            "target_of_reconstruction",
-            f"received the target {show(names[0])} and the task reconstruction, expected no target: the inputs are it; "
-            "do set target to null",
-            needs=_NEEDS_TARGET,
-        )
     listed = not isinstance(spec.data.target, str)
     columns = []
     for index, name in enumerate(names):
@@ -115,6 +115,8 @@ def _table_task(spec: JobSpec, targets: list[Column], findings: Findings) -> Tas
         if column.type == "datetime":
             findings.fault(where, "datetime_target", _mismatch(column, "numbers or classes", "choose another column"))
             return None
+    if spec.task == "reconstruction" and len(targets) == 1:
+        return "reconstruction"
     if len(targets) > 1:
         return _several_targets(spec, targets, findings)
     return _task_of(targets[0], spec, findings)
@@ -137,11 +139,11 @@ def _task_of(column: Column, spec: JobSpec, findings: Findings) -> Task | None:
 
 
 def _several_targets(spec: JobSpec, targets: list[Column], findings: Findings) -> Task | None:
-    if spec.task == "classification":
+    if spec.task in ("classification", "reconstruction"):
         findings.fault(
             "/data/target",
             "one_target",
-            f"received {len(targets)} targets, expected one for classification; do name one",
+            f"received {len(targets)} targets, expected one for {spec.task}; do name one",
             needs=("/task",),
         )
         return None
@@ -289,18 +291,24 @@ def _array_roles(spec: JobSpec, schema: DatasetSchema, findings: Findings) -> Ro
             )
     task, classes, outputs = _array_task(spec, schema, findings)
     supervised = task in ("classification", "regression")
+    labelled = task == "reconstruction" and bool(spec.data.targets)
     split: dict[str, Any] = {"stratify": spec.data.split.stratify and task == "classification"}
     if schema.array("split"):
         split |= {"column": "split", "stratify": False}
     data = spec.data.model_copy(
         update={
-            "target": "y" if supervised and y else None,
+            "target": "y" if y and (supervised or labelled) else None,
             "weight": "weight" if schema.array("weight") else None,
             "split": spec.data.split.model_copy(update=split),
         }
     )
     shape = (x.shape or (1,)) if x else None
-    return Roles(data, task, classes, outputs, shape)
+    label = None
+    if labelled and y:
+        label = resolve_label(data, "y", y.categories, y.counts, findings)
+    elif task is not None:
+        refuse_train_on(data, f"for the task {task}" + ("" if supervised else " without a target"), findings)
+    return Roles(data, task, classes, outputs, shape, label=label)
 
 
 def _array_task(
@@ -316,7 +324,8 @@ def _array_task(
         )
         return None, None, 1
     if spec.task == "reconstruction" or y is None:
-        return _task_without_target(spec, findings), None, 1
+        has_label = spec.task == "reconstruction" and bool(spec.data.targets)
+        return "reconstruction" if has_label else _task_without_target(spec, findings), None, 1
     scalar, few = y.shape == (), y.categories is not None and len(y.categories) <= MAX_AUTO_CLASSES
     words = not y.dtype.startswith(("int", "uint", "float", "bool"))
     if spec.task == "classification" or (spec.task == "auto" and scalar and (words or few)):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from core.spec.data import SplitSpec
+from core.spec.data import DataSpec, SplitSpec
 from core.spec.dataset import DatasetSchema
 from core.spec.findings import Findings
 from core.spec.folds import sizes_of_folds
 from core.spec.job import JobSpec
+from core.spec.labels import Label
 from core.spec.limits import Limits
 from core.spec.optimizers import LBFGS, SGD, Adam, AdamW, Muon, Optimizer, RMSprop
 from core.spec.shapes import Body
@@ -74,14 +75,26 @@ def _marked(split: SplitSpec, schema: DatasetSchema) -> dict[object, int]:
     return dict(zip(column.categories, column.counts, strict=True))
 
 
-def measure(spec: JobSpec, body: Body, schema: DatasetSchema, limits: Limits, findings: Findings) -> Sizes:
+def normal_alone(parts: dict[str, int], data: DataSpec, label: Label | None) -> dict[str, int]:
+    """Rows of each part where normal rows alone train and validate: an estimate from their share."""
+    if label is None or data.train_on is None or label.normal_share is None:
+        return parts
+    kept = {name: round(parts[name] * label.normal_share) for name in ("train", "validation")}
+    by_chance = not (data.split.column or data.split.group or data.split.order_by)
+    others = parts["train"] + parts["validation"] - sum(kept.values()) if by_chance else 0
+    return {**kept, "test": parts["test"] + others}
+
+
+def measure(
+    spec: JobSpec, body: Body, schema: DatasetSchema, limits: Limits, findings: Findings, *, label: Label | None = None
+) -> Sizes:
     """All sizes of a run; those beyond the limits are faults that say the figure."""
     training = spec.training
     if training.epochs > limits.epochs:
         findings.exceeded(
             "/training/epochs", "too_many_epochs", f"{training.epochs} epochs", limits.epochs, do="lower it"
         )
-    parts = _parts(spec, schema)
+    parts = normal_alone(_parts(spec, schema), spec.data, label)
     folds: tuple[dict[str, int], ...] = ()
     if spec.data.split.folds:
         folds = sizes_of_folds(parts["train"] + parts["validation"], parts["test"], spec.data.split)

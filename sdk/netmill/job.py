@@ -134,7 +134,7 @@ class Job:
     ) -> Prediction:
         """Answers of the model for rows of a table, or for arrays in `inputs`; its own preprocessing is applied.
 
-        `output` is prediction, probability, or what the family adds (encoding, reconstruction, error, sample);
+        `output` is prediction, probability, encoding, or of a reconstruction reconstruction and error;
         `checkpoint` is best, last or an id. Any number of rows: they are sent in pieces, all to one checkpoint.
         """
         if (rows is None) == (inputs is None):
@@ -150,6 +150,11 @@ class Job:
             checkpoint = answer.get("checkpoint") or checkpoint
             data += answer["data"]
         return Prediction.of({**answer, "data": data})
+
+    def sample(self, n: int = 1, *, seed: int = 0, checkpoint: Which = "best") -> Prediction:
+        """`n` new samples of a variational autoencoder, in the units of its data; the same seed gives the same ones."""
+        body = {"output": "sample", "n": n, "seed": seed, "checkpoint": checkpoint}
+        return Prediction.of(self._transport.post(f"{self._path()}/predict", body))
 
     def export(self, path: str | Path, format: ExportFormat = "safetensors") -> Path:  # noqa: A002  # the API's name
         """Writes the model with its preprocessing and spec inside to the path; safetensors, onnx or torch_export."""

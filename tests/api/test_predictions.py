@@ -148,3 +148,36 @@ def test_a_job_without_a_checkpoint_has_nothing_to_ask(live: Live) -> None:
     job = f"/v1/jobs/{live.submit()}"
     assert live.http.post(f"{job}/predict", json={"rows": [{}]}).status_code == 409
     assert live.http.get(f"{job}/export").status_code == 409
+
+
+def test_samples_need_no_rows(live: Live, address: str) -> None:
+    def respond(session: Any, question: Taken) -> None:
+        said = {"output": "sample", "classes": None, "data": [[0.5]] * question.request["n"]}
+        predictions.answer(session, live.parts.store, question.id, "test", answer=said)
+
+    with answering(live, respond) as taken:
+        answer = live.http.post(f"{address}/predict", json={"output": "sample", "n": 3, "seed": 7})
+    assert answer.status_code == 200
+    assert len(answer.json()["data"]) == 3
+    assert taken[0].request == {"output": "sample", "n": 3, "seed": 7}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"output": "error"}, "/rows"),
+        ({"output": "error", "rows": [{}], "n": 2}, "/n"),
+        ({"rows": [{}], "seed": 2}, "/seed"),
+        ({"output": "sample", "n": 2, "rows": [{}]}, "/rows"),
+        ({"output": "sample", "n": 0}, "/n"),
+    ],
+)
+def test_what_samples_and_rows_do_not_share(live: Live, address: str, body: dict[str, Any], pointer: str) -> None:
+    answer = live.http.post(f"{address}/predict", json=body)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_too_many_samples(live: Live, address: str) -> None:
+    answer = live.http.post(f"{address}/predict", json={"output": "sample", "n": 10**9})
+    assert answer.status_code == 413

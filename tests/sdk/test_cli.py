@@ -282,3 +282,15 @@ def test_change_sends_what_is_named_and_job_shows_it(script: Script) -> None:
     script.play(Reply(200, job_body(changes=[change])))
     shown = netmill(script, "job", "job_1").stdout
     assert '{"optimizer": {"lr": 0.01}} applied before step 42' in shown
+
+
+def test_predict_draws_samples_without_a_file(script: Script) -> None:
+    def answer(seen: Seen) -> Reply:
+        drawn = {"checkpoint": "c", "output": "sample", "classes": None, "data": [[1.5], [2.5]]}
+        return Reply(200, drawn if seen.method == "POST" else DONE)
+
+    script.route(answer)
+    said = netmill(script, "predict", "job_1", "--output", "sample", "-n", "2", "--seed", "7").stdout
+    assert said == "[1.5]\n[2.5]\n"
+    assert json.loads(script.seen[-1].body) == {"output": "sample", "n": 2, "seed": 7, "checkpoint": "best"}
+    assert netmill(script, "predict", "job_1", "--output", "error").exit_code == 2

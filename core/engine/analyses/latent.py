@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.data.original import original
 from core.engine.analyses.context import Context, part_of
 from core.engine.analyses.hidden import check_layer, encode, encoding_layer, layer_shapes
 from core.engine.analyses.labels import labels_of
 from core.engine.analyses.pca import principal_components
 from core.engine.analyses.safe import short
-from core.engine.analyses.units import original
 from core.engine.outputs import forward, numbers
 from core.spec.analyses import Latent
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.original import original
 from core.engine.analyses.context import Context, part_of, rng
 from core.engine.analyses.labels import Labels, labels_of
 from core.engine.analyses.safe import short
-from core.engine.analyses.units import original
 from core.engine.outputs import forward, numbers
 from core.spec.analyses import Reconstructions
 from core.spec.base import Shape
@@ -22,13 +22,14 @@ _MOST_VALUES = 200_000
 def reconstructions(request: Reconstructions, context: Context) -> dict[str, Any]:
     """`examples` with input, reconstruction (in the inputs' own units, of one sample's `shape`) and error each.
 
-    The error is the mean square in the network's scale, the anomaly score of a prediction. `histogram` has its counts
+    The error is the row's loss in the network's scale, the anomaly score of a prediction. `histogram` has its counts
     over shared `edges`, `by_class` those of each class where rows have a label.
     """
     part = part_of(context, request.split, request.rows, request.seed)
     model, x = context.model, part.rows.x
-    made = numbers(forward(model.network, x), model.spec.loss).reshape(x.shape)
-    errors = np.square(made - x.double().numpy()).reshape(len(x), -1).mean(1)
+    outputs = forward(model.network, x)
+    made = numbers(outputs, model.spec.loss).reshape(x.shape)
+    errors = model.errors(outputs, x)
     shape = model.input_shape
     labels = labels_of(context, part)
     chosen = _chosen(request, shape, errors)

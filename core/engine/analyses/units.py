@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from core.data.original import original
 from core.data.preparation import Preparation
 
 Array = NDArray[Any]
@@ -30,28 +29,6 @@ def groups(preparation: Preparation) -> list[Group]:
         found.append(Group(feature.name, place, place + feature.width))
         place += feature.width
     return found
-
-
-def original(x: Array, preparation: Preparation) -> Array:
-    """(N, *shape) network inputs, or reconstructions of them, in their own units; float64.
-
-    Columns that are not scaled (one-hot ones among them) stay what they are.
-    """
-    x = x.astype(np.float64)
-    if preparation.array is not None:
-        scaling = preparation.array
-        place = [1] * x.ndim
-        if x.ndim <= scaling.axis or x.shape[scaling.axis] != len(scaling.scale):
-            return x
-        place[scaling.axis] = len(scaling.scale)
-        return np.asarray(x * np.reshape(scaling.scale, place) + np.reshape(scaling.shift, place))
-    # what stands behind a feature's first number (one-hot columns, places on cycles, indicators) is not scaled
-    shift = np.concatenate([[f.shift, *[0.0] * (f.width - 1)] for f in preparation.features])
-    scale = np.concatenate([[f.scale, *[1.0] * (f.width - 1)] for f in preparation.features])
-    if math.prod(x.shape[1:]) == len(scale):
-        return np.asarray((x.reshape(len(x), -1) * scale + shift).reshape(x.shape))
-    # windows of a table: its columns are the last axis
-    return np.asarray(x * scale + shift) if x.shape[-1] == len(scale) else x
 
 
 def flat_numbers(x: Array, preparation: Preparation) -> dict[str, Array]:

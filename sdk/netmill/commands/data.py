@@ -118,14 +118,29 @@ def datasets(session: Session) -> None:
 def predict(
     session: Session,
     job_id: JobId,
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="csv, json or jsonl rows.")],
-    output: Annotated[str, typer.Option(help="prediction, probability, encoding, reconstruction, …")] = "prediction",
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", exists=True, dir_okay=False, help="csv, json or jsonl rows; none for samples."
+        ),
+    ] = None,
+    *,
+    output: Annotated[
+        str, typer.Option(help="prediction, probability, encoding, reconstruction, error or sample.")
+    ] = "prediction",
     checkpoint: Annotated[str, typer.Option(help="best, last or an id.")] = "best",
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many samples to draw.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
 ) -> None:
-    """Ask a trained model about the rows of a file; one answer a line."""
+    """Ask a trained model about the rows of a file, or for new samples; one answer a line."""
     job = session.client.job(job_id)
-    question = read_question(file, _column_types(session, job))
-    answer = job.predict(question.rows, inputs=question.inputs, output=output, checkpoint=checkpoint)
+    if output == "sample":
+        answer = job.sample(number, seed=seed, checkpoint=checkpoint)
+    elif file is None:
+        raise typer.BadParameter(f"{output} needs a FILE of rows", param_hint="FILE")
+    else:
+        question = read_question(file, _column_types(session, job))
+        answer = job.predict(question.rows, inputs=question.inputs, output=output, checkpoint=checkpoint)
     if session.json:
         session.emit(answer.model_dump(mode="json"))
         return

@@ -1,4 +1,4 @@
-"""Every family trains bit for bit as its expansion does, and resumes exactly."""
+"""Every family trains bit for bit as its expansion does, resumes exactly, is read back and leaves as ONNX."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
+import torch
 
+from core.engine.export import export
+from core.engine.trained import load_trained
 from core.events import Checkpoint
 from core.spec.network import FAMILIES
 from tests.core.engine.test_resume import assert_same_in_the_end
-from tests.core.engine.workbench import Bench, last
+from tests.core.engine.workbench import Bench, files, last
 
 SHAPES = {"flat": (6,), "sequences": (7, 2), "images": (1, 6, 7)}
 # what each is tried with, and on which data
@@ -67,3 +71,38 @@ def test_a_family_trains_as_its_expansion_does(bench: Bench, tmp_path: Path, fam
 def test_resume_is_exact(bench: Bench, tmp_path: Path, family: str) -> None:
     sent = body(bench, tmp_path, family)
     assert_same_in_the_end(bench, sent | {"training": {"epochs": 5, "batch_size": 16}})
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_a_trained_family_is_read_back_and_leaves_as_onnx(bench: Bench, tmp_path: Path, family: str) -> None:
+    sent = body(bench, tmp_path, family)
+    content, _ = files(last(bench.events(sent), Checkpoint))
+    model = load_trained(content)
+    x = np.random.Generator(np.random.PCG64(4)).normal(size=(5, *SHAPES[CASES[family][0]])).astype(np.float32)
+    output = "reconstruction" if FAMILIES[family].reproduces else "probability"
+    expected = np.array(model.predict(inputs=x.tolist(), output=output)["data"])
+    code = np.array(model.predict(inputs=x.tolist(), output="encoding")["data"]) if model.encoding is not None else None
+
+    export(content, "onnx", tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    name = "reconstruction" if FAMILIES[family].reproduces else "probabilities"
+    np.testing.assert_allclose(session.run([name], {"x": x})[0], expected, rtol=1e-4, atol=1e-5)
+    if FAMILIES[family].reproduces:
+        np.testing.assert_allclose(session.run(["encoding"], {"x": x})[0], code, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning")
+@pytest.mark.parametrize(
+    "family",
+    [name if name == "variational_autoencoder" else pytest.param(name, marks=pytest.mark.slow) for name in CASES],
+)
+def test_a_trained_family_leaves_as_a_program(bench: Bench, tmp_path: Path, family: str) -> None:
+    content, _ = files(last(bench.events(body(bench, tmp_path, family)), Checkpoint))
+    model = load_trained(content)
+    x = torch.randn(5, *SHAPES[CASES[family][0]])
+    export(content, "torch_export", tmp_path / "model.pt2")
+    outputs = torch.export.load(tmp_path / "model.pt2").module()(x)
+    if FAMILIES[family].reproduces:
+        outputs, code = outputs
+        torch.testing.assert_close(code, model.encode(x), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(outputs, model.network(x), rtol=1e-4, atol=1e-5)

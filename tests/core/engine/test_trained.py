@@ -115,7 +115,7 @@ def test_reconstructions_and_their_errors(bench: Bench, tmp_path: Path, random: 
 def test_bad_requests_are_told_apart(bench: Bench, table: list[dict[str, Any]]) -> None:
     model = model_of(bench, PEOPLE | {"training": {"epochs": 1}})
     for arguments, pointer in (
-        ({"rows": table[:1], "output": "encoding"}, "/output"),
+        ({"rows": table[:1], "output": "sample"}, "/output"),
         ({}, "/rows"),
         ({"rows": table[:1], "inputs": [[1]]}, "/rows"),
         ({"rows": [table[0], table[1] | {"age": "old"}]}, "/rows/1/age"),

@@ -46,7 +46,7 @@ def test_the_task_follows_from_the_target(body: dict[str, Any], task: str, class
         (job("people", data={"target": ["age", "agee"]}), "/data/target/1", "unknown_column"),
         (job("people", data={"target": ["age", "city"]}, task="classification"), "/data/target", "one_target"),
         (job("people", task="classification"), "/data/target", "missing"),
-        (job("people", data={"target": "age"}, task="reconstruction"), "/data/target", "target_of_reconstruction"),
+        (job("people", data={"target": "age"}, task="reconstruction"), "/data/target", "no_classes"),
         (job("images", data={"target": "label"}), "/data/target", "unknown_array"),
         (job("only_x", {"type": "flatten"}, data={"target": "y"}), "/data/target", "unknown_array"),
         (job("targets", task="classification"), "/task", "no_classes"),

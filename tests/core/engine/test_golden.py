@@ -48,6 +48,18 @@ BODIES: dict[str, dict[str, Any]] = {
         "schedule": {"type": "plateau", "patience": 1},
         "metrics": ["f1", "log_loss"],
     },
+    "digits_vae": {
+        "data": {"dataset": "digits", "target": "label", "train_on": [0, 1, 2]},
+        "network": {"family": "variational_autoencoder", "hidden": [16], "latent": 2},
+    },
+    "waves_gru": {
+        "data": {"dataset": "waves", "parameters": {"rows": 200}},
+        "network": {"family": "gru", "hidden": [6, 4], "bidirectional": True, "dropout": 0.1},
+    },
+    "moons_rbf": {
+        "data": {"dataset": "moons", "parameters": {"rows": 300, "noise": 0.2}},
+        "network": {"family": "rbf", "hidden": [12], "centres": "learnt"},
+    },
     "iris_full_batch": {
         "data": {"dataset": "iris"},
         "network": layers("linear", "sigmoid"),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.normalize import entries
+from core.data.normalize import entries, feature_axis
 from core.data.preparation import ArrayScaling, Cells, Feature, category_codes
 from core.data.split import Rows, data_error
+from core.spec.base import Shape
 from core.spec.data import PreprocessSpec
 from core.spec.dataset import Column
 from core.spec.encoding import DAY_S, FeatureKind, date_parts, indicates, kind_of
@@ -92,14 +94,41 @@ def _fit_category(column: Column, kind: FeatureKind, cells: Cells, train: Rows) 
 
 
 def fit_array(x: NDArray[Any], train: Rows, preprocess: PreprocessSpec) -> ArrayScaling:
-    """One shift and scale a feature, for images (four axes and more) one a channel."""
-    axis = 1 if x.ndim != 3 else 2
+    """One shift and scale a feature, for images and signals of one channel (1, L) one a channel."""
+    axis = feature_axis(x.shape[1:])
     fits = []
     for entry, cells in enumerate(entries(x, axis, preprocess.normalize)):
         where = f"x[{', '.join([':'] * axis + [str(entry)])}]"
         fits.append(_fit(cells, train, preprocess.scale, preprocess, where))
     fill, shift, scale = zip(*fits, strict=True)
     return ArrayScaling(axis, fill, shift, scale, preprocess.normalize)
+
+
+def share_scales(
+    features: tuple[Feature, ...], cells: Mapping[str, Cells], train: Rows, scale: str, shape: Shape
+) -> tuple[Feature, ...]:
+    """The numbers of a table that is images or series, scaled as an array of that shape is: with one shift and scale a
+    channel, not a column, which would give every pixel and every moment a scale of its own.
+    """
+    if len(shape) == 1 or scale == "none":
+        return features
+    axis = feature_axis(shape) - 1
+    channels = np.indices(shape)[axis].reshape(-1)
+    places = np.cumsum([0, *(feature.width for feature in features)])
+    channel_of = {feature.name: int(channels[place]) for feature, place in zip(features, places, strict=False)}
+    fits = {}
+    for channel in range(shape[axis]):
+        names = [f.name for f in features if f.kind == "number" and channel_of[f.name] == channel]
+        values = np.concatenate([cells[name][train] for name in names] or [np.empty(0)])
+        values = values[~np.isnan(values)]
+        if len(values):
+            fits[channel] = centre_and_width(values, scale)
+
+    def shared(feature: Feature) -> Feature:
+        fitted = fits.get(channel_of[feature.name]) if feature.kind == "number" else None
+        return feature if fitted is None else replace(feature, shift=fitted[0], scale=fitted[1])
+
+    return tuple(shared(feature) for feature in features)
 
 
 def _fit(

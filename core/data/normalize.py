@@ -13,15 +13,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.spec.base import Shape
+from core.spec.layer_base import Signal
+
 Floats = NDArray[np.float64]
 _ROWS_AT_ONCE = 8192
 
 
+def feature_axis(shape: Shape) -> int:
+    """The axis of x (N, *shape) that has features or channels: layers read two axes by the same rule.
+
+    1 for (F,), (C, H, W) and a signal of one channel (1, L), 2 for sequences (T, F).
+    """
+    return 2 if len(shape) == 2 and Signal(shape).meaning == "sequence" else 1
+
+
+def sample_axes(shape: Shape) -> tuple[int, ...]:
+    """The axes of x (N, *shape) that are normalised together: all but the first, of a sequence time alone."""
+    if len(shape) == 2:
+        return (3 - feature_axis(shape),)
+    return tuple(range(1, len(shape) + 1))
+
+
 def sample_scales(x: NDArray[Any], how: str) -> tuple[Floats, Floats]:
     """(shift, scale) of each sample of x (N, ...), with axes of one where they are shared: all but the first, for
-    sequences (N, T, F) time alone, so that every feature has its own.
+    sequences time alone, so that every feature has its own.
     """
-    axes = (1,) if x.ndim == 3 else tuple(range(1, x.ndim))
+    axes = sample_axes(x.shape[1:])
     parts = [_scales(x[start : start + _ROWS_AT_ONCE], axes, how) for start in range(0, max(1, len(x)), _ROWS_AT_ONCE)]
     shifts, scales = zip(*parts, strict=True)
     return np.concatenate(shifts), np.concatenate(scales)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.fit import fit_array, fit_feature, fit_number
+from core.data.fit import fit_array, fit_feature, fit_number, share_scales
 from core.data.normalize import normalized_cells
 from core.data.preparation import Cells, Feature, Preparation, derived, scale_array
 from core.data.split import Rows, data_error
@@ -130,6 +130,7 @@ class TableSource(Source):
             for name in names
         )
         shape = data.input_shape or (sum(feature.width for feature in features),)
+        features = share_scales(features, own, train, preprocess.scale, shape)
         preparation = Preparation(
             "table",
             shape,

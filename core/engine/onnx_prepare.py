@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
+from core.data.normalize import sample_axes
 from core.data.preparation import ArrayScaling, Feature, Preparation
 from core.engine.onnx_derive import expression
 from core.engine.onnx_nodes import DOUBLE, FLOAT, INT64, ML, STRING, Nodes
 from core.engine.onnx_normalize import normalized
+from core.spec.base import Shape
 from core.spec.encoding import CYCLES, DAY_S
 from core.spec.expressions import parse_expression
 
@@ -25,7 +27,7 @@ def prepare_nodes(preparation: Preparation, nodes: Nodes, x: str) -> tuple[Nodes
     """`nodes` with those that end in the value named `x`, (N, *shape) float32, and the graph's inputs."""
     if preparation.array is not None:
         given = helper.make_tensor_value_info("x", FLOAT, ["N", *preparation.shape])
-        nodes.rename(_scaled_array(nodes, preparation.array, len(preparation.shape) + 1), x)
+        nodes.rename(_scaled_array(nodes, preparation.array, preparation.shape), x)
         return nodes, [given]
     length = preparation.window.length if preparation.window is not None else 1
     features = {feature.name: feature for feature in preparation.features}
@@ -121,15 +123,14 @@ def _on_cycle(nodes: Nodes, seconds: str, part: str) -> str:
     return nodes.add(wave.capitalize(), nodes.add("Mul", place, nodes.constant(2 * np.pi)))
 
 
-def _scaled_array(nodes: Nodes, scaling: ArrayScaling, num_axes: int) -> str:
-    shape = [-1 if axis == scaling.axis else 1 for axis in range(num_axes)]
+def _scaled_array(nodes: Nodes, scaling: ArrayScaling, sample: Shape) -> str:
+    shape = [-1 if axis == scaling.axis else 1 for axis in range(len(sample) + 1)]
 
     def constant(values: Any) -> str:
         return nodes.constant(np.array(values, dtype=np.float64).reshape(shape))
 
     value = nodes.cast("x", DOUBLE)
-    # a sequence feature by feature, all else as a whole
-    value = normalized(nodes, value, [1] if num_axes == 3 else range(1, num_axes), scaling.normalize)
+    value = normalized(nodes, value, sample_axes(sample), scaling.normalize)
     if None not in scaling.fill:
         value = nodes.where_missing([value], constant(scaling.fill), value)
     shifted = nodes.add("Sub", value, constant(scaling.shift))

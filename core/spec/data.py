@@ -63,7 +63,9 @@ class PreprocessSpec(SpecModel):
     )
     scale: Literal["standard", "minmax", "robust", "none"] = Field(
         "standard",
-        description="standard: mean 0 and deviation 1; minmax: 0 to 1; robust: by median and quartiles; none",
+        description="standard: mean 0 and deviation 1; minmax: 0 to 1; robust: by median and quartiles; none. One a "
+        "feature; images, signals (1, length) and series (length, 1) have one a channel, also where a table's columns "
+        "become them by input_shape",
     )
     impute: Literal["mean", "median", "most_frequent", "zero", "constant", "none"] = Field(
         "mean",

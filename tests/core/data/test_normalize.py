@@ -41,6 +41,9 @@ def test_a_sequences_features_have_scales_of_their_own_and_an_image_has_one(how:
     x = np.random.default_rng(0).normal(3, 2, (6, 5, 2))
     for feature in (0, 1):
         np.testing.assert_allclose(own(x, how)[..., feature], own(x[..., feature], how), rtol=1e-12)
+    signals = x[..., 0]
+    np.testing.assert_allclose(own(signals[:, None], how)[:, 0], own(signals, how), rtol=1e-12)
+    np.testing.assert_allclose(own(signals[..., None], how)[..., 0], own(signals, how), rtol=1e-12)
     images = x.reshape(6, 1, 5, 2)
     np.testing.assert_allclose(own(images, how).reshape(6, 10), own(images.reshape(6, 10), how), rtol=1e-12)
     for axis, array in ((2, x), (1, images)):
@@ -81,7 +84,7 @@ def test_a_tables_predictions_and_its_graph_normalise_what_they_get(bench: Bench
     np.testing.assert_allclose(shares, model.predict(rows=rows, output="probability")["data"], atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(4,), (6, 2), (1, 4, 3)])
+@pytest.mark.parametrize("shape", [(4,), (6, 2), (1, 6), (1, 4, 3)])
 @pytest.mark.parametrize("how", HOWS)
 def test_arrays_of_every_shape_through_the_graph(
     bench: Bench, how: str, shape: tuple[int, ...], tmp_path: Path

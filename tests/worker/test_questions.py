@@ -123,3 +123,29 @@ def test_an_export_is_a_file_and_its_process_is_gone_afterwards(
     assert view.status == "done", view.error
     assert load(b"".join(house.store.open_range(view.sha256)))
     wait_until(lambda: not worker.children("export"), "the end of the export process", 5)
+
+
+def test_a_variational_autoencoder_answers_all_that_it_has(lived_in: tuple[House, WorkerProcess]) -> None:
+    """Trained on one class, by a runner; asked for codes, errors and new rows through the worker."""
+    house, _ = lived_in
+    spec = {
+        "data": {"dataset": "iris", "target": "label", "train_on": "setosa"},
+        "network": {"family": "variational_autoencoder", "hidden": [8], "latent": 2},
+        "training": {"epochs": 20},
+    }
+    job_id = house.submit({**SHORT, **spec})
+    house.until(job_id, "succeeded")
+    assert house.job(job_id).result["metrics"]["test.auc"] > 0.9
+    rows = feature_rows(house, job_id)
+    said = {
+        output: answer(house, put(house, job_id, {"rows": rows, "output": output})).answer["data"]
+        for output in ("encoding", "error", "reconstruction")
+    }
+    assert [len(code) for code in said["encoding"]] == [2, 2]
+    assert said["error"][0] < said["error"][1]
+    assert said["reconstruction"][0].keys() == rows[0].keys()
+    drawn = [answer(house, put(house, job_id, {"output": "sample", "n": 3, "seed": seed})) for seed in (1, 1, 2)]
+    first, again, other = (view.answer["data"] for view in drawn)
+    assert len(first) == 3
+    assert first == again
+    assert first != other

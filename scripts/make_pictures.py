@@ -96,6 +96,8 @@ def main(names: Iterable[str]) -> int:
 
 def _of_job(client: httpx.Client, order: Order) -> bytes:
     job = _sound(client.post("/v1/jobs", json=order.body)).json()
+    if "change" in order.of:
+        _change(client, job["id"], order.of["change"])
     while not job["terminal"]:
         job = _sound(client.get(f"/v1/jobs/{job['id']}", params={"wait": 30})).json()
     # a run that was meant to diverge has its curves all the same
@@ -106,6 +108,17 @@ def _of_job(client: httpx.Client, order: Order) -> bytes:
         name = "plot" if order.of["type"] == "curves" else "layers"
         return _sound(client.get(f"{root}/{name}{order.suffix}")).content
     return _of_answer(client, f"{root}/analyses", order.of, order.suffix)
+
+
+def _change(client: httpx.Client, job_id: str, change: dict[str, Any]) -> None:
+    """Changes the run once `after_epoch` epochs are over: at a step that depends on how quick the machine is."""
+    after, query = 0, {"wait": 10, "limit": 1000}
+    while True:
+        page = _sound(client.get(f"/v1/jobs/{job_id}/metrics", params={"after": after, **query})).json()
+        if page["data"] and page["data"][-1]["epoch"] >= change["after_epoch"]:
+            break
+        after = page["next_after"]
+    _sound(client.patch(f"/v1/jobs/{job_id}", json=change["to"]))
 
 
 def _of_lab(client: httpx.Client, order: Order) -> bytes:

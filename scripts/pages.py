@@ -2,7 +2,8 @@
 
 A block begins with ```json and, where it has a picture, the picture's recipe in the same line, which no reader of the
 page sees: {"image": "images/depth.png", "of": {"type": "layers"}}. `of` is `curves` (default), `layers`, or the
-request of an analysis; a block that is a request to the lab needs none.
+request of an analysis; a block that is a request to the lab needs none. Curves may have a `change`: {"after_epoch": 30,
+"to": {...}} is what PATCH is given then.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "lecture"
-_BLOCK = re.compile(r"^```json *(\{.*\})?\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^```json *(\{[^\n]*\})?\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 
 Kind = Literal["job", "optimizers", "init"]
 

@@ -127,7 +127,7 @@ REFERENCES: list[tuple[Document, tuple[int, ...], Callable[[], nn.Module]]] = [
 ]
 
 
-@pytest.mark.parametrize(("document", "shape", "reference"), REFERENCES, ids=lambda each: str(each)[:60])
+@pytest.mark.parametrize(("document", "shape", "reference"), REFERENCES, ids=[str(case[0]) for case in REFERENCES])
 def test_outputs_and_names_are_pytorchs(
     document: Document, shape: tuple[int, ...], reference: Callable[[], nn.Module]
 ) -> None:

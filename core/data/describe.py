@@ -19,6 +19,8 @@ PREVIEW_ROWS = 200
 PREVIEW_VALUES = 20_000
 MAX_DISTINCT = 10_000
 MAX_CATEGORIES = 1_000
+# whole numbers stored as floats, as ROOT and old text files have labels, so few name classes
+MAX_WHOLE_FLOATS = 100
 # categories of one schema, all columns together: 784 pixels of 256 greys need no lists
 CATEGORY_BUDGET = 20_000
 # values that quantiles and histograms are taken from
@@ -111,7 +113,9 @@ def _categories(column: StoredColumn, values: Array | None) -> Facts:
         if not (short and column.texts):
             return _counted(None, None)
         return _counted(list(column.texts), _code_counts(column.values, len(column.texts)))
-    if values is None or not 0 < len(values) <= MAX_CATEGORIES or column.type not in ("boolean", "integer"):
+    if values is None or not 0 < len(values) <= MAX_CATEGORIES or column.type == "datetime":
+        return _counted(None, None)
+    if column.type == "float" and not _name_classes(values):
         return _counted(None, None)
     kind = bool if column.type == "boolean" else int
     # a missing cell (-1 or NaN) is none of the values
@@ -119,14 +123,22 @@ def _categories(column: StoredColumn, values: Array | None) -> Facts:
     return _counted([kind(value) for value in values], np.bincount(places, minlength=len(values)))
 
 
+def _name_classes(values: Array) -> bool:
+    """Whether distinct floats are few whole numbers, which a target may have for classes."""
+    return len(values) <= MAX_WHOLE_FLOATS and bool(
+        (np.abs(values) < 2**53).all() and (values == np.rint(values)).all()
+    )
+
+
 def _array_categories(name: str, array: Array, coded: list[Any] | None) -> Facts:
-    """As `_categories`: those that codes stand for, the parts that a split names, or the integers of `y`."""
+    """As `_categories`: those that codes stand for, the parts that a split names, or the whole numbers of `y`."""
     if coded:
         return _counted(coded, _code_counts(array, len(coded)))
-    if name not in ("y", "split") or array.ndim != 1 or array.dtype.kind not in "iu":
+    if name not in ("y", "split") or array.ndim != 1 or array.dtype.kind not in "iuf":
         return _counted(None, None)
-    values, counts = np.unique(array, return_counts=True)
-    if len(values) > MAX_CATEGORIES:
+    is_float = array.dtype.kind == "f"
+    values, counts = np.unique(array[~np.isnan(array)] if is_float else array, return_counts=True)
+    if len(values) > MAX_CATEGORIES or (is_float and not (len(values) and _name_classes(values))):
         return _counted(None, None)
     return _counted([SPLITS[value] if name == "split" else int(value) for value in values], counts)
 

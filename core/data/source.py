@@ -184,7 +184,7 @@ class ArraySource(Source):
         y, classes = self._array(name, "/data/target"), self.classes(name)
         if isinstance(classes[0], (str, bool)):
             return y.astype(np.int64)
-        return _positions(y, np.zeros(len(y), dtype=bool), classes)
+        return _positions(y, np.isnan(y) if y.dtype.kind == "f" else np.zeros(len(y), dtype=bool), classes)
 
     def numbers(self, names: tuple[str, ...]) -> Floats:
         (name,) = names

@@ -125,10 +125,19 @@ def _table_task(spec: JobSpec, targets: list[Column], findings: Findings) -> Tas
 def _task_of(column: Column, spec: JobSpec, findings: Findings) -> Task | None:
     """What one target asks for, or whether it can be what was asked for."""
     if spec.task == "auto":
-        few = column.type == "integer" and column.categories is not None and len(column.categories) <= MAX_AUTO_CLASSES
-        return "classification" if column.type in ("string", "boolean") or few else "regression"
+        few = column.categories is not None and len(column.categories) <= MAX_AUTO_CLASSES
+        if few and column.type == "float":
+            _warn_of_floats(column.name, column.categories, findings)
+        return (
+            "classification"
+            if column.type in ("string", "boolean") or (few and column.type == "integer")
+            else "regression"
+        )
     if spec.task == "classification" and column.categories is None:
-        wanted, do = "at most 1,000 classes (strings, booleans or integers)", "set task to regression or choose another"
+        wanted, do = (
+            "at most 1,000 classes (strings, booleans or whole numbers)",
+            "set task to regression or choose another",
+        )
         findings.fault("/data/target", "no_classes", _mismatch(column, wanted, do), needs=("/task",))
         return None
     if spec.task == "regression" and column.type in ("string", "boolean"):
@@ -136,6 +145,16 @@ def _task_of(column: Column, spec: JobSpec, findings: Findings) -> Task | None:
         findings.fault("/data/target", "no_numbers", _mismatch(column, "numbers", do), needs=("/task",))
         return None
     return spec.task
+
+
+def _warn_of_floats(name: str, categories: tuple[Category, ...] | None, findings: Findings) -> None:
+    """Labels that a file holds as 0.0 and 1.0 are numbers until the task says otherwise."""
+    findings.warn(
+        "looks_like_classes",
+        "/task",
+        f"{show(name)} holds {len(categories or ())} different whole numbers as floats and is taken for a number; if "
+        "they name classes, set task to classification",
+    )
 
 
 def _several_targets(spec: JobSpec, targets: list[Column], findings: Findings) -> Task | None:
@@ -327,7 +346,10 @@ def _array_task(
         has_label = spec.task == "reconstruction" and bool(spec.data.targets)
         return "reconstruction" if has_label else _task_without_target(spec, findings), None, 1
     scalar, few = y.shape == (), y.categories is not None and len(y.categories) <= MAX_AUTO_CLASSES
-    words = not y.dtype.startswith(("int", "uint", "float", "bool"))
+    words, floats = not y.dtype.startswith(("int", "uint", "float", "bool")), y.dtype.startswith("float")
+    if spec.task == "auto" and few and floats:
+        _warn_of_floats("y", y.categories, findings)
+        few = False
     if spec.task == "classification" or (spec.task == "auto" and scalar and (words or few)):
         if not scalar or y.categories is None:
             findings.fault(

@@ -85,6 +85,36 @@ def normal_alone(parts: dict[str, int], data: DataSpec, label: Label | None) -> 
     return {**kept, "test": parts["test"] + others}
 
 
+_NOUNS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def _check_parts(spec: JobSpec, schema: DatasetSchema, parts: dict[str, int], findings: Findings) -> None:
+    """Faults for a part that has nothing to train or, of windows, to evaluate on."""
+    window = spec.data.window
+    if window is None:
+        if parts["train"] < 1:
+            findings.fault(
+                "/data/split",
+                "no_training_rows",
+                f"received {schema.rows} rows, {parts['validation']} of them for validation and {parts['test']} for "
+                "test, expected at least 1 to train on; do lower the fractions",
+                needs=("/data/dataset", "/data/split/column"),
+            )
+        return
+    rows = split_sizes(schema.rows, spec.data.split, _marked(spec.data.split, schema) or None)
+    empty = [name for name in rows if parts[name] < 1 and (rows[name] > 0 or name == "train")]
+    if empty:
+        seen = " and ".join(f"{max(rows[name], 0)} rows for {_NOUNS[name]}" for name in empty)
+        findings.fault(
+            "/data/window/length",
+            "no_training_rows" if "train" in empty else "no_windows",
+            f"received windows of {window.length} rows to look at and {window.horizon} to predict, and {seen}, "
+            "expected room for one window at least in each part that has rows; do lower length or horizon, or divide "
+            "the rows otherwise",
+            needs=("/data/dataset", "/data/split", "/data/window"),
+        )
+
+
 def measure(
     spec: JobSpec, body: Body, schema: DatasetSchema, limits: Limits, findings: Findings, *, label: Label | None = None
 ) -> Sizes:
@@ -99,23 +129,7 @@ def measure(
     if spec.data.split.folds:
         folds = sizes_of_folds(parts["train"] + parts["validation"], parts["test"], spec.data.split)
         parts = max(folds, key=lambda fold: fold["train"])
-    if parts["train"] < 1 and spec.data.window is not None:
-        window = spec.data.window
-        findings.fault(
-            "/data/window/length",
-            "no_training_rows",
-            f"received windows of {window.length} rows to look at and {window.horizon} to predict for {schema.rows} "
-            "rows, expected one at least among the training rows; do lower length or horizon",
-            needs=("/data/dataset", "/data/split", "/data/window"),
-        )
-    elif parts["train"] < 1:
-        findings.fault(
-            "/data/split",
-            "no_training_rows",
-            f"received {schema.rows} rows, {parts['validation']} of them for validation and {parts['test']} for test, "
-            "expected at least 1 to train on; do lower the fractions",
-            needs=("/data/dataset", "/data/split/column"),
-        )
+    _check_parts(spec, schema, parts, findings)
     rows = max(parts["train"], 1)
     wanted = rows if training.batch_size == "full" else training.batch_size
     batch = min(wanted, rows)

@@ -50,7 +50,10 @@ def test_categories_are_those_of_short_lists() -> None:
         StoredColumn("flag", "boolean", (np.arange(rows) % 2).astype(np.int8)),
         StoredColumn("word", "string", np.zeros(rows, dtype=np.int32), ("x",)),
         StoredColumn("long", "string", np.zeros(rows, dtype=np.int32), ("x" * 201,)),
-        StoredColumn("real", "float", np.ones(rows)),
+        StoredColumn("real", "float", np.full(rows, 1.5)),
+        StoredColumn("whole", "float", np.array([np.nan, -1.0, 1.0, 1.0] * (rows // 4))),
+        StoredColumn("wholes", "float", np.arange(rows) % 101.0),
+        StoredColumn("far", "float", np.full(rows, 2.0**53)),
     ]
     schema = DatasetSchema.model_validate(describe_table(table)[0])
     assert {one.name: one.categories for one in schema.columns} == {
@@ -61,8 +64,12 @@ def test_categories_are_those_of_short_lists() -> None:
         "word": ("x",),
         "long": None,
         "real": None,
+        "whole": (-1, 1),
+        "wholes": None,
+        "far": None,
     }
-    assert [one.distinct for one in schema.columns] == [7, 1001, None, 2, 1, 1, 1]
+    assert [one.distinct for one in schema.columns] == [7, 1001, None, 2, 1, 1, 1, 2, 101, 1]
+    assert next(one.counts for one in schema.columns if one.name == "whole") == (rows // 4, rows // 2)
 
 
 def test_a_wide_table_keeps_its_description_short() -> None:

@@ -272,6 +272,22 @@ def test_arrays_bring_their_weight_split_and_gaps(tmp_path: Path) -> None:
     assert run.preparation.inputs_to_x([[1, None]])[0, 1] == pytest.approx(0, abs=1e-6)
 
 
+def test_labels_in_floats_are_classes_when_asked_for(tmp_path: Path) -> None:
+    """ROOT trees and old text files hold 0.0 and 1.0."""
+    y = np.array([1.0, 2.0, np.nan, 2.0] * 10, dtype=np.float32)
+    stored = stored_arrays(tmp_path, x=np.arange(40.0)[:, None], y=y)
+    run = prepared(stored, "classification", {"target": "y"})
+    assert run.preparation.classes == (1, 2)
+    assert run.y is not None
+    assert run.y.tolist() == [0, 1, 1] * 10
+    (tmp_path / "up.csv").write_text("a,b\n" + "1.5,-1.0\n2.5,1.0\n0.5,\n" * 10, "utf-8")
+    table = ingest(tmp_path / "up.csv", "csv", tmp_path, Limits())
+    run = prepared(table, "classification", {"target": "b", "features": ["a"]})
+    assert (run.preparation.classes, run.dropped_rows) == ((-1, 1), 10)
+    assert run.y is not None
+    assert run.y.tolist() == [0, 1] * 10
+
+
 @pytest.mark.parametrize("inputs", [[[1.0]], [[1.0, 2.0, 3.0]], [1.0], [["a", 1.0]], [[[1.0, 2.0]]], [[True, 1e999]]])
 def test_an_input_that_does_not_fit_says_where(inputs: list[Any]) -> None:
     scaling = ArrayScaling(axis=1, fill=(0.0, 0.0), shift=(0.0, 0.0), scale=(1.0, 1.0))

@@ -267,9 +267,13 @@ def test_onnx_takes_windows_of_raw_columns(bench: Bench, made: np.ndarray, tmp_p
 
 
 def test_a_window_that_fits_nowhere_is_told(bench: Bench, made: np.ndarray) -> None:
-    with pytest.raises(Invalid) as refused:
-        bench.run(body("made", window={"length": 300}))
-    assert [fault.pointer for fault in refused.value.errors] == ["/data/window/length"]
-    failed = last(bench.events(body("made", window={"length": 100, "context": "own"})), Failed)
+    for window in ({"length": 300}, {"length": 100, "context": "own"}):
+        with pytest.raises(Invalid) as refused:
+            bench.run(body("made", window=window))
+        assert [fault.pointer for fault in refused.value.errors] == ["/data/window/length"]
+    values = made.copy()
+    values[240:320:L, 0] = np.nan  # a plan does not know where the gaps are
+    upload(bench, "gaps", csv(values))
+    failed = last(bench.events(body("gaps", window={"horizon": L})), Failed)
     assert (failed.code, failed.pointer) == ("data_error", "/data/window/length")
     assert "none of the 80 validation rows begins a window" in failed.detail

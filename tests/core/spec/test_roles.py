@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from core.spec.dataset import ArrayInfo, Column, DatasetSchema
 from core.spec.limits import Limits
-from tests.core.spec.sets import fault_details, faults, job, plan
+from core.spec.plan import check_job
+from tests.core.spec.sets import fault_details, faults, job, numbers, plan
 
 
 @pytest.mark.parametrize(
@@ -151,3 +153,17 @@ def test_stratify_is_written_as_it_is_done() -> None:
 def test_arrays_weigh_and_split_by_themselves() -> None:
     data = plan(job("images")).spec.data
     assert (data.target, data.weight, data.split.column) == ("y", "weight", None)
+
+
+@pytest.mark.parametrize(("task", "expected"), [("auto", "regression"), ("classification", "classification")])
+def test_labels_in_floats_are_numbers_until_the_task_says_classes(task: str, expected: str) -> None:
+    y = ArrayInfo(name="y", shape=(), dtype="float32", categories=(-1, 1), counts=(40, 60))
+    x = ArrayInfo(name="x", shape=(3,), dtype="float32")
+    label = Column(name="label", type="float", distinct=2, categories=(0, 1), counts=(50, 50))
+    arrays = DatasetSchema(kind="arrays", rows=100, arrays=(x, y))
+    table = DatasetSchema(kind="table", rows=100, columns=(*numbers("a"), label))
+    for schema, data in ((arrays, {}), (table, {"target": "label"})):
+        planned = check_job(job("floats", data=data, task=task), lambda _, one=schema: one, Limits())
+        assert planned.spec.task == expected
+        warned = [(one.code, one.pointer) for one in planned.warnings if one.code == "looks_like_classes"]
+        assert warned == ([("looks_like_classes", "/task")] if task == "auto" else [])

@@ -99,3 +99,23 @@ def test_windows_need_a_table_and_numbers() -> None:
     assert faults(job("images", data={"window": {"length": 3}})) == {"/data/window": "needs_columns"}
     body = job("people", data={"window": WINDOW}, task="classification")
     assert "expected regression or auto" in fault_details(body)["/task"].detail
+
+
+@pytest.mark.parametrize(
+    ("window", "split", "code"),
+    [
+        ({"length": 10, "horizon": 151}, {}, "no_windows"),
+        ({"length": 10, "horizon": 120}, {"validation": 0.15, "test": 0.1}, "no_windows"),
+        ({"length": 10, "horizon": 120}, {"validation": 0.15, "test": 0}, None),
+        ({"length": 140, "horizon": 20, "context": "own"}, {}, "no_windows"),
+        ({"length": 140, "horizon": 20}, {}, None),
+        ({"length": 690, "horizon": 20}, {}, "no_training_rows"),
+    ],
+)
+def test_a_part_in_which_no_window_fits_is_told_before_the_run(
+    window: dict[str, Any], split: dict[str, Any], code: str | None
+) -> None:
+    body = job("people", data={"window": {**window, "columns": ["age"]}, "features": ["age"], "split": split})
+    assert faults(body) == ({} if code is None else {"/data/window/length": code})
+    if code is None:
+        assert plan(body).split_sizes["validation"] > 0

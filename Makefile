@@ -21,13 +21,15 @@ help: ## what can be asked for
 setup: $(STAMP) ## .venv with everything in it (once; then nothing)
 
 # torch comes first and alone, so that its index is asked for torch and for nothing else; when that
-# index cannot be reached, pip says so and takes torch from where it finds the rest.
+# index cannot be reached, pip says so and takes torch from where it finds the rest. aeon comes for two series in it, which
+# tests read as files; the compiler that its code needs stays out.
 $(STAMP): pyproject.toml sdk/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Netmill needs Python 3.11 or newer, {sys.executable} is {v.major}.{v.minor}: say make PYTHON=/path/to/python3.11")'
 	@echo "Setting up $(VENV): once, a few minutes, most of it PyTorch"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps --retries 1 --timeout 60 -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[api,worker,embedded,test,check]' -e sdk
+	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt aeon
 	@touch $@
 
 demo: $(STAMP) ## a deep network learns to find the Higgs boson, over HTTP

@@ -23,7 +23,7 @@ from scripts.local_service import service
 from scripts.pages import Kind, digest, read_blocks
 
 _STAMP = "netmill"
-_COLOURS = 96
+_COLOURS = 256
 _TIMEOUT_S = 1800
 
 
@@ -152,7 +152,8 @@ def _keep(picture: bytes, order: Order) -> int:
         info = PngInfo()
         info.add_text(_STAMP, order.stamp)
         with Image.open(io.BytesIO(picture)) as image:
-            few = image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+            # the rarest colours are those of the points: they are kept, where the median cut would mix them away
+            few = image.convert("RGB").quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
             few.save(order.path, optimize=True, pnginfo=info)
     return order.path.stat().st_size
 

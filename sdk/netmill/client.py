@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from netmill.analysis import Analysis
-from netmill.files import OnBytes, chunks_of, format_of, stem_of
+from netmill.files import OnBytes, chunks_of, format_of, save, stem_of
 from netmill.job import Job, save_checkpoint
 from netmill.models import AnalysisState, Dataset, JobState, Plan
 from netmill.retry import RetryPolicy
@@ -139,6 +139,11 @@ class Client:
         """One ready job spec, to be given to `train`; raises NotFoundError."""
         answer = dict(self._transport.get(f"/v1/zoo/{segment(name)}"))
         return dict(answer.get("spec", answer))
+
+    def zoo_picture(self, name: str, path: str | Path) -> Path:
+        """Writes what the service drew of that spec, a PNG, to the path; raises NotFoundError."""
+        with self._transport.open(Request("GET", f"/v1/zoo/{segment(name)}.png", stream=True)) as response:
+            return save(response, Path(path))
 
     def lab_optimizers(
         self, optimizers: Sequence[str | Mapping[str, Any]], *, timeout_s: float | None = None, **fields: Any

@@ -97,11 +97,22 @@ def test_what_may_be_asked_for_is_served(live: Live) -> None:
 
 def test_every_spec_of_the_zoo_can_be_planned(live: Live) -> None:
     zoo = live.http.get("/v1/zoo").json()["data"]
-    assert len(zoo) >= 10
+    assert len(zoo) >= 30
     for entry in zoo:
         one = live.http.get(f"/v1/zoo/{entry['name']}").json()
         assert one == entry
         assert live.http.post("/v1/plan", json=one["spec"]).status_code == 200, one["name"]
+
+
+def test_every_spec_of_the_zoo_shows_its_picture(live: Live) -> None:
+    for entry in live.http.get("/v1/zoo").json()["data"]:
+        assert entry["links"]["self"] == f"/v1/zoo/{entry['name']}"
+        first = live.http.get(entry["links"]["png"])
+        assert (first.status_code, first.headers["content-type"]) == (200, "image/png")
+        assert first.content.startswith(b"\x89PNG")
+        seen = {"If-None-Match": first.headers["etag"]}
+        assert live.http.get(entry["links"]["png"], headers=seen).status_code == 304
+    assert live.http.get("/v1/zoo/none.png").status_code == 404
 
 
 def test_the_root_leads_on(live: Live) -> None:

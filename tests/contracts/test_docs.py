@@ -47,7 +47,9 @@ def test_the_quick_start_runs_as_it_is_printed(service: Service, tmp_path: Path)
     assert '"probability"' in result.stdout
     assert (tmp_path / "curve.svg").read_text().count("<svg") == 1
     assert (tmp_path / "model.onnx").stat().st_size > 1000
-    job = service.http.get("/v1/jobs", params={"limit": 1}).json()["data"][0]
+    assert (tmp_path / "moons.png").read_bytes().startswith(b"\x89PNG")
+    of_the_zoo, job = service.http.get("/v1/jobs", params={"limit": 2}).json()["data"]
+    assert of_the_zoo["name"] == "moons_hidden"
     assert (job["status"], job["progress"]["epoch"]) == ("succeeded", 7)
     assert job["result"]["metrics"]["test.auc"] > 0.6
 

@@ -170,6 +170,12 @@ def test_a_zoo_spec_plans_as_it_comes(client: Client) -> None:
     assert client.plan(client.zoo_spec(names[0])).parameters > 0
 
 
+def test_a_zoo_spec_comes_with_its_picture(client: Client, tmp_path: Path) -> None:
+    assert client.zoo_picture("iris", tmp_path / "iris.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(NotFoundError):
+        client.zoo_picture("irish", tmp_path / "none.png")
+
+
 def test_the_command_line_from_upload_to_export(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     rows = [{"code": f"0{n % 2}", "x": n % 2 + n / 1000, "kind": "odd" if n % 2 else "even"} for n in range(200)]

@@ -93,18 +93,25 @@ def describe_builtin(name: str, contents: Contents) -> dict[str, Any]:
     return {"schema": schema, "profile": profile, "preview": preview}
 
 
+def source_file(name: str) -> Path:
+    """Where the rows of a real set stand: arrays as .npz, a table as .csv.gz."""
+    arrays = FILES / f"{name}.npz"
+    if arrays.exists():
+        return arrays
+    return HIGGS if name == "higgs" else FILES / f"{name}.csv.gz"
+
+
 def read_file(name: str) -> Contents:
     """A real set, in the encoding that an upload of the same file gets."""
-    arrays = FILES / f"{name}.npz"
-    if not arrays.exists():
+    path = source_file(name)
+    if path.suffix != ".npz":
         return TableContents(_read_table(name))
-    with np.load(arrays, allow_pickle=False) as file:
+    with np.load(path, allow_pickle=False) as file:
         return ArrayContents(*canonical(dict(file)))
 
 
 def _read_table(name: str) -> list[StoredColumn]:
-    path = HIGGS if name == "higgs" else FILES / f"{name}.csv.gz"
-    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
+    with gzip.open(source_file(name), "rt", encoding="utf-8", newline="\n") as file:
         header, *lines = file.read().splitlines()
     names, first = header.split(","), lines[0].split(",")
     texts = [place for place, cell in enumerate(first) if not _is_number(cell)]

@@ -14,6 +14,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from core.data.builtin import BUILTIN, source_file
+
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
@@ -65,6 +67,23 @@ def test_the_api_image_has_no_torch() -> None:
     lines = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     assert lines
     assert not [line for line in lines if line.startswith(("torch", "onnx"))]
+
+
+def copied_into(image: str) -> list[str]:
+    """Files and folders of the source that the image holds."""
+    stage = re.split(r"^FROM .* AS ", DOCKERFILE, flags=re.MULTILINE)
+    lines = next(text for text in stage if text.startswith(f"{image}\n")).splitlines()
+    return [line.split()[1] for line in lines if line.startswith("COPY ") and "--from" not in line]
+
+
+def test_the_worker_image_has_the_rows_of_every_built_in_set() -> None:
+    sent = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for name, info in BUILTIN.items():
+        if info.is_made:
+            continue
+        file = source_file(name).relative_to(ROOT).as_posix()
+        for places in (copied_into("worker"), sent):
+            assert any(file == place or file.startswith(f"{place}/") for place in places), file
 
 
 def asked_for() -> Iterator[Requirement]:

@@ -30,7 +30,7 @@ class Labels:
 
 
 def labels_of(context: Context, part: Part) -> Labels:
-    """The classes or the first target of the rows; of a reconstruction the label that its data set has, unused."""
+    """The classes or the first target of the rows; of a reconstruction its label, or what its data set has as one."""
     task, rows = context.model.spec.task, part.rows
     name = (context.spec.data.targets or (None,))[0]
     if task == "classification":
@@ -38,12 +38,15 @@ def labels_of(context: Context, part: Part) -> Labels:
     if task == "regression":
         values = context.model.preparation.unscale_target(rows.y.astype(np.float64))
         return Labels(name, values=values.reshape(len(rows), -1)[:, 0])
-    return _unused_label(context, part)
+    return _not_learnt(name, context, part)
 
 
-def _unused_label(context: Context, part: Part) -> Labels:
+def _not_learnt(name: str | None, context: Context, part: Part) -> Labels:
+    """The classes of a column that the network neither sees nor predicts."""
     schema = context.schema
-    name = None if schema is None else schema.default_target or ("y" if schema.array("y") else None)
+    is_asked_for = name is not None
+    if schema is not None and name is None:
+        name = schema.default_target or ("y" if schema.array("y") else None)
     if schema is None or name is None or context.data_path is None:
         return Labels()
     is_table = schema.kind == "table"
@@ -53,6 +56,11 @@ def _unused_label(context: Context, part: Part) -> Labels:
     except TrainingFailed:
         # no classes, so nothing to tell rows apart by
         return Labels()
-    if len(classes) > _MOST_CLASSES or len(numbers) != schema.rows or part.numbers.max(initial=0) >= len(numbers):
+    if is_asked_for:
+        # the rows of a part are counted without those that have no label
+        numbers = numbers[numbers >= 0]
+    elif len(numbers) != schema.rows:
+        return Labels()
+    if len(classes) > _MOST_CLASSES or part.numbers.max(initial=0) >= len(numbers):
         return Labels()
     return Labels(name, classes, numbers[part.numbers])

@@ -12,9 +12,11 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from core.data.prepare import prepare
+from core.engine.analyses import Context, analyse
 from core.engine.trained import TrainedModel, load_trained
 from core.errors import Invalid
 from core.events import Checkpoint, Finished, Metrics
+from core.spec.analysis_request import read_analysis
 from core.spec.layer_types.stochastic import Latent
 from tests.core.engine.workbench import Bench, files, last
 
@@ -152,6 +154,21 @@ def test_the_error_has_the_form_of_the_trained_loss(bench: Bench, tmp_path: Path
         scaled = [model.preparation.inputs_to_x(each.tolist()) for each in (made, x[:5])]
         error = model.predict(inputs=x[:5].tolist(), output="error")["data"]
         np.testing.assert_allclose(error, form(scaled[0] - scaled[1]).reshape(5, -1).mean(1), rtol=1e-4)
+
+
+def test_analyses_tell_rows_by_the_label_that_was_asked_for(bench: Bench, parts: list[dict[str, Any]]) -> None:
+    sent = body(features=["v0", "v1", "v2", "v3"])
+    model, run = model_of(bench, sent), bench.run(sent)
+    context = Context(model, run.spec, run.schema, run.data_path)
+    data = analyse(read_analysis({"type": "reconstructions", "examples": 24}), context)
+    assert data["label"] == "state"
+    labelled = [row for row in parts if row["state"] is not None]
+    for example in data["examples"]:
+        row = labelled[example["row"]]
+        assert data["classes"][example["class"]] == row["state"]
+        assert example["input"] == pytest.approx([row[f"v{i}"] for i in range(4)], rel=1e-3)
+    means = {each["class"]: each["mean"] for each in data["histogram"]["by_class"]}
+    assert means["good"] < min(means["broken"], means["odd"])
 
 
 def test_samples_are_decoded_draws(bench: Bench, parts: list[dict[str, Any]]) -> None:

@@ -33,7 +33,7 @@ from core.engine.watch import Watch
 from core.events import Warned
 from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec
-from core.spec.metrics import always_reported, improves_upwards
+from core.spec.metrics import improves_upwards
 from core.spec.training import EarlyStoppingSpec
 
 
@@ -247,7 +247,7 @@ def assemble(
             spec,
             loss,
             prepared.preparation,
-            _metric_names(spec, len(classes)),
+            spec.metrics or (),
             max(network.rows_at_once, batch_size),
             width=prepared.target_width,
         ),
@@ -310,14 +310,3 @@ def _content_meta(spec: JobSpec, shape: tuple[int, ...], preparation: Preparatio
 def _told_spec(spec: JobSpec) -> dict[str, Any]:
     """Without name and tags: the same training gives the same bytes under any name."""
     return spec.model_dump(mode="json", exclude={"name", "tags"})
-
-
-def _metric_names(spec: JobSpec, num_classes: int) -> tuple[str, ...]:
-    """What the task always reports, what the spec asks for, and what early stopping and the schedule watch."""
-    assert spec.task != "auto", "a resolved spec has its task"
-    names: list[str] = [*always_reported(spec.task, binary=num_classes == 2, window=spec.data.window is not None)]
-    names += spec.metrics or ()
-    watched = [spec.training.early_stopping.monitor] if spec.training.early_stopping else []
-    watched += [spec.schedule.monitor] if spec.schedule.type == "plateau" else []
-    names += [name.rpartition(".")[2] for name in watched if name.startswith("validation.")]
-    return tuple(dict.fromkeys(name for name in names if name != "loss"))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from core.data.preparation import Preparation
 from core.engine.losses import Loss
@@ -43,11 +43,8 @@ class Evaluator:
     def __call__(self, network: nn.Module, rows: Rows, split: str) -> dict[str, float]:
         """The loss, as trained but without penalties, and every metric of the run."""
         outputs = forward(network, rows.x, self._chunk)
-        with torch.inference_mode():
-            each = self._loss.each(outputs, rows.target).double()
-            weight = torch.ones_like(each) if rows.loss_weight is None else rows.loss_weight.double()
-            total = float(weight.sum())
-            values = {"loss": float((each * weight).sum()) / total if total else math.nan}
+        each = losses_of_rows(self._loss, outputs, rows)
+        values = {"loss": mean_loss(each, rows)}
         if self._spec.task == "classification":
             values |= classification_metrics(self._names, rows.y, probabilities(outputs), rows.weight)
         else:
@@ -70,3 +67,17 @@ class Evaluator:
         if self._spec.task == "reconstruction":
             return values.reshape(len(values), -1)
         return self._preparation.unscale_target(values)
+
+
+def losses_of_rows(loss: Loss, outputs: Tensor, rows: Rows) -> Tensor:
+    """(N,) the loss of each row in double precision, by its outputs (N, ...)."""
+    with torch.inference_mode():
+        return loss.each(outputs, rows.target).double()
+
+
+def mean_loss(each: Tensor, rows: Rows) -> float:
+    """The mean of the rows' losses (N,) by event and class weights, without penalties; NaN where no row weighs."""
+    with torch.inference_mode():
+        weight = torch.ones_like(each) if rows.loss_weight is None else rows.loss_weight.double()
+        total = float(weight.sum())
+        return float((each * weight).sum()) / total if total else math.nan

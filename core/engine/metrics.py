@@ -27,7 +27,7 @@ def classification_metrics(names: Iterable[str], y: Ints, p: Floats, w: Floats |
     """The named metrics of predicted probabilities; the class called is the most probable one."""
     weights = np.ones(len(y)) if w is None else w
     called = p.argmax(1)
-    confusion = _confusion(y, called, weights, p.shape[1])
+    confusion = confusion_matrix(y, called, weights, p.shape[1])
     with np.errstate(all="ignore"):
         return {name: _of_classes(name)(confusion, y, p, weights) for name in names}
 
@@ -68,7 +68,7 @@ def _mean(values: Floats, w: Floats) -> float:
     return float(values @ w / total) if total > 0 else math.nan
 
 
-def _confusion(y: Ints, called: Ints, w: Floats, classes: int) -> Floats:
+def confusion_matrix(y: Ints, called: Ints, w: Floats, classes: int) -> Floats:
     """(C, C) weight of rows of class i called j."""
     cells = np.bincount(y * classes + called, weights=w, minlength=classes * classes)
     return cells.astype(np.float64).reshape(classes, classes)
@@ -107,7 +107,7 @@ def _averaged(which: int) -> Callable[..., float]:
     return metric
 
 
-def _ranked(positive: NDArray[np.bool_], score: Floats, w: Floats) -> tuple[Floats, Floats]:
+def ranked(positive: NDArray[np.bool_], score: Floats, w: Floats) -> tuple[Floats, Floats]:
     """Weight of positives and of negatives at or above each distinct score, from the greatest score down."""
     order = np.argsort(-score, kind="stable")
     score, positive, w = score[order], positive[order], w[order]
@@ -119,7 +119,7 @@ def area_under_roc(positive: NDArray[np.bool_], score: Floats, w: Floats) -> flo
     """Probability that a positive scores above a negative, ties counting half."""
     if len(score) == 0 or np.isnan(score).any():
         return math.nan
-    true, false = (np.r_[0.0, counts] for counts in _ranked(positive, score, w))
+    true, false = (np.r_[0.0, counts] for counts in ranked(positive, score, w))
     if true[-1] <= 0 or false[-1] <= 0:
         return math.nan
     return _rate(np.sum(np.diff(false) * (true[1:] + true[:-1])) / 2 / (true[-1] * false[-1]))
@@ -145,7 +145,7 @@ def average_precision(positive: NDArray[np.bool_], score: Floats, w: Floats) -> 
     """Sum over the thresholds of precision times the step in recall, without interpolation."""
     if len(score) == 0 or np.isnan(score).any():
         return math.nan
-    true, false = _ranked(positive, score, w)
+    true, false = ranked(positive, score, w)
     if true[-1] <= 0:
         return math.nan
     called = true + false
@@ -157,7 +157,7 @@ def _tpr_at_fpr(fpr: float, _: Floats, y: Ints, p: Floats, w: Floats) -> float:
     """The greatest true positive rate of a threshold before the false positive rate first exceeds `fpr`."""
     if len(y) == 0 or np.isnan(p).any():
         return math.nan
-    true, false = (np.r_[0.0, counts] for counts in _ranked(y == 1, p[:, 1], w))
+    true, false = (np.r_[0.0, counts] for counts in ranked(y == 1, p[:, 1], w))
     if true[-1] <= 0 or false[-1] <= 0:
         return math.nan
     allowed = np.maximum.accumulate(false / false[-1]) <= fpr

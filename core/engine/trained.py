@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.data.original import original, rows_of
 from core.data.preparation import Preparation
@@ -18,8 +17,9 @@ from core.engine.checkpoint import read_tensors
 from core.engine.layer_types import stochastic
 from core.engine.layer_types.embedding import CodeError
 from core.engine.losses import build_loss
-from core.engine.network import build_network
+from core.engine.network import Network, build_network
 from core.engine.outputs import forward, numbers, probabilities
+from core.engine.safe import json_safe
 from core.engine.seeds import generator
 from core.errors import FieldError, Invalid
 from core.spec.base import Shape
@@ -39,7 +39,7 @@ class TrainedModel:
     """A network in evaluation mode and what stands before and after it; `network[i]` are the spec's layers."""
 
     spec: JobSpec
-    network: nn.Sequential
+    network: Network
     preparation: Preparation
     classes: tuple[Category, ...] | None
     input_shape: Shape
@@ -83,7 +83,7 @@ class TrainedModel:
         names = list(self.classes) if self.classes is not None else None
         if output == "sample":
             count = n if n is not None else len(rows if rows is not None else inputs or [0])
-            return {"output": output, "classes": names, "data": self._shown(self.sample(count, seed))}
+            return {"output": output, "classes": names, "data": json_safe(self._shown(self.sample(count, seed)))}
         if (rows is None) == (inputs is None):
             raise Invalid(
                 "send either 'rows' or 'inputs'",
@@ -95,12 +95,12 @@ class TrainedModel:
         except CodeError as error:
             where = "/inputs" if rows is None else "/rows"
             raise Invalid(str(error), errors=[FieldError(where, "unknown_code", str(error))]) from error
-        return {"output": output, "classes": names, "data": data}
+        return {"output": output, "classes": names, "data": json_safe(data)}
 
     def encode(self, x: Tensor) -> Tensor:
         """(N, *code) what the layer of the code makes of prepared inputs (N, *shape)."""
         assert self.encoding is not None
-        return forward(self.network[: self.encoding + 1], x)
+        return forward(self.network[: self.encoding + 1], x, self.network.rows_at_once)
 
     def sample(self, n: int, seed: int) -> NDArray[Any]:
         """(n, *shape) draws from N(0, 1) decoded, in the network's scale; the same for the same seed."""
@@ -109,42 +109,43 @@ class TrainedModel:
         assert isinstance(latent, stochastic.Latent)
         weight = latent.mean.weight
         z = torch.randn(n, weight.shape[0], dtype=weight.dtype, generator=generator(seed, "sample"))
-        return numbers(forward(self.network[self.latent + 1 :], z), self.spec.loss)
+        return numbers(forward(self.network[self.latent + 1 :], z, self.network.rows_at_once), self.spec.loss)
 
     def errors(self, outputs: Tensor, x: Tensor) -> NDArray[np.float64]:
         """(N,) how far each reconstruction is from its inputs, by the loss that was trained: the anomaly score."""
         loss = build_loss(self.spec.loss, "reconstruction", 0, 0, outputs.dtype)
         return loss.each(outputs, x).double().numpy()
 
-    def _data(self, x: NDArray[Any], output: str) -> list[Any]:
+    def _data(self, x: NDArray[Any], output: str) -> NDArray[Any] | list[Any]:
+        """One entry a row: arrays as they come, or lists."""
         if not len(x):
             return []
         given = torch.from_numpy(x)
         if output == "encoding":
-            return json_numbers(self.encode(given).double().numpy())
+            return self.encode(given).double().numpy()
         z = forward(self.network, given)
         if self.classes is not None:
             p = probabilities(z)
-            return json_numbers(p) if output == "probability" else [self.classes[index] for index in p.argmax(1)]
+            return p if output == "probability" else [self.classes[index] for index in p.argmax(1)]
         if output == "error":
-            return json_numbers(self.errors(z, given))
+            return self.errors(z, given)
         values = numbers(z, self.spec.loss)
         if self.spec.task == "reconstruction":
             return self._shown(values)
         return self._numbers(self.preparation.unscale_target(values))
 
-    def _numbers(self, values: NDArray[Any]) -> list[Any]:
+    def _numbers(self, values: NDArray[Any]) -> NDArray[Any]:
         """Predicted numbers in the targets' own units, of a forecast a row for each step ahead."""
         if (window := self.preparation.window) is not None:
-            return json_numbers(values.reshape(len(values), window.horizon, -1))
+            return values.reshape(len(values), window.horizon, -1)
         # one target is a number a row, several are a list
-        return json_numbers(values[:, 0] if values.shape[1] == 1 else values)
+        return values[:, 0] if values.shape[1] == 1 else values
 
-    def _shown(self, values: NDArray[Any]) -> list[Any]:
+    def _shown(self, values: NDArray[Any]) -> NDArray[Any] | list[Any]:
         """Samples in the inputs' own units: dictionaries of a table, nested lists of arrays."""
         if self.preparation.kind == "table":
             return rows_of(values, self.preparation)
-        return json_numbers(original(values, self.preparation))
+        return original(values, self.preparation)
 
 
 def load_trained(content: Path) -> TrainedModel:
@@ -164,16 +165,3 @@ def load_trained(content: Path) -> TrainedModel:
         input_shape=shape,
         meta=meta,
     )
-
-
-def json_numbers(values: NDArray[Any]) -> list[Any]:
-    """Nested lists of plain numbers, None for what is not finite."""
-    if np.isfinite(values).all():
-        return values.tolist()  # type: ignore[no-any-return]  # a list for every array of one axis or more
-    return [_clean(value) for value in values.tolist()]
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    return value if math.isfinite(value) else None

@@ -19,7 +19,7 @@ from core.engine.analyses.landscape import loss_landscape
 from core.engine.analyses.latent import latent
 from core.engine.analyses.reconstructions import reconstructions
 from core.engine.analyses.roc import roc
-from core.engine.analyses.safe import json_safe
+from core.engine.safe import json_safe
 from core.spec.analyses import AnalysisRequest
 from core.spec.analysis_request import check_analysis
 

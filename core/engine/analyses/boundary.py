@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from core.engine.analyses.context import Context, Part, part_of
 from core.engine.analyses.objective import check_cost
 from core.engine.analyses.plane import plane_of
-from core.engine.analyses.safe import short
 from core.engine.outputs import forward, numbers, probabilities
+from core.engine.safe import short
 from core.spec.analyses import DecisionBoundary
 
 Floats = NDArray[np.float64]

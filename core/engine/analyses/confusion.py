@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.engine.analyses.context import Context, part_of
+from core.engine.metrics import confusion_matrix
 from core.engine.outputs import forward, probabilities
 from core.spec.analyses import Confusion
 
@@ -24,8 +25,8 @@ def confusion(request: Confusion, context: Context) -> dict[str, Any]:
     called = probabilities(forward(context.model.network, part.rows.x)).argmax(1)
     truth = part.rows.y.astype(np.int64)
     weight = np.ones(len(truth)) if part.rows.weight is None else part.rows.weight
-    counts = _matrix(truth, called, np.ones(len(truth)), len(classes))
-    weights = _matrix(truth, called, weight, len(classes))
+    counts = confusion_matrix(truth, called, np.ones(len(truth)), len(classes))
+    weights = confusion_matrix(truth, called, weight, len(classes))
     hit = np.diag(weights)
     shown, others = _heaviest(weights, request.classes)
     return {
@@ -52,11 +53,6 @@ def rates(weights: Floats, normalize: str) -> Floats:
         "none": np.ones((1, 1)),
     }[normalize]
     return _share(weights, np.broadcast_to(total, weights.shape))
-
-
-def _matrix(truth: NDArray[np.int64], called: NDArray[np.int64], weight: Floats, classes: int) -> Floats:
-    cells = np.bincount(truth * classes + called, weights=weight, minlength=classes * classes)
-    return cells.astype(np.float64).reshape(classes, classes)
 
 
 def _share(part: Any, whole: Any) -> Floats:

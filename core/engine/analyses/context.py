@@ -62,14 +62,15 @@ class Context:
 class Part:
     """Rows of one part of the data: `split` says which one it became, `of_rows` how many it has in all.
 
-    `numbers` (N,) are the rows' places in the data set without the rows that have no target, `target_width` (T,) the
-    targets' deviations in the training rows.
+    `numbers` (N,) are the rows' places in the data set without the rows that have no target, `loss` is the run's, by
+    the weights of its training rows, `target_width` (T,) are the targets' deviations in the training rows.
     """
 
     split: SplitName
     of_rows: int
     rows: Rows
     numbers: NDArray[np.int64]
+    loss: Loss
     target_width: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
@@ -83,16 +84,18 @@ class Part:
 def part_of(context: Context, split: SplitName, most: int | None = None, seed: int = 0) -> Part:
     """The part, or the next one that has rows; a random sample of `most` rows in their order when there are more."""
     prepared = context.prepared()
-    parts = split_rows(prepared, context.spec, context.loss(), _CPU)
+    loss = context.loss()
+    parts = split_rows(prepared, context.spec, loss, _CPU)
+    loss = loss.for_weights(parts[0].loss_weight)
     by_name = dict(zip(("train", "validation", "test"), parts, strict=True))
     name = next(each for each in (split, *_FALLBACKS) if by_name[each] is not None)
     rows = by_name[name]
     assert rows is not None
     numbers: NDArray[np.int64] = np.asarray(getattr(prepared, name))
     if most is None or len(rows) <= most:
-        return Part(name, len(rows), rows, numbers, prepared.target_width)
+        return Part(name, len(rows), rows, numbers, loss, prepared.target_width)
     chosen = np.sort(rng(seed, "rows").permutation(len(rows))[:most])
-    return Part(name, len(rows), taken(rows, chosen), numbers[chosen], prepared.target_width)
+    return Part(name, len(rows), taken(rows, chosen), numbers[chosen], loss, prepared.target_width)
 
 
 def taken(rows: Rows, chosen: NDArray[np.int64]) -> Rows:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.engine.analyses.context import refuse
+from core.engine.analyses.pca import principal_components
 from core.engine.checkpoint import read_tensors
 from core.engine.seeds import generator
 
@@ -84,22 +85,16 @@ def trajectory(network: nn.Module, contents: tuple[Path, ...], dimensions: int) 
 
 
 def _principal(weights: NDArray[np.float64], dimensions: int) -> tuple[NDArray[np.float64], list[float]]:
-    """(D, P) unit vectors and their shares of the variance, by the K x K matrix of products: K is small, P is not."""
-    centred = weights - weights.mean(0)
-    values, vectors = np.linalg.eigh(centred @ centred.T)
-    values, vectors = values[::-1][:dimensions], vectors[:, ::-1][:, :dimensions]
-    total = float(np.square(centred).sum())
-    if values[-1] <= 1e-12 * max(total, 1e-300):
+    """(D, P) unit vectors and their shares of the variance; Invalid where the weights moved along fewer of them."""
+    found = principal_components(weights, dimensions)
+    if len(found.axes) < dimensions or found.variance_explained[-1] <= 1e-12:
         raise refuse(
             "/directions",
             "no_movement",
             f"received trajectory for checkpoints that lie in fewer than {dimensions} direction(s), expected weights "
             "that moved; do ask for random directions",
         )
-    axes = (vectors.T @ centred) / np.sqrt(values)[:, None]
-    # an eigenvector's sign is an accident: the greatest part points forward
-    signs = np.sign(axes[np.arange(dimensions), np.abs(axes).argmax(1)])
-    return axes * signs[:, None], (values / total).tolist()
+    return found.axes, found.variance_explained
 
 
 def _flat(tensors: list[Tensor]) -> NDArray[np.float64]:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from core.engine.analyses.context import Context, refuse
 from core.engine.analyses.hidden import check_layer, layer_shapes
-from core.engine.analyses.safe import short
 from core.engine.network import all_layers
+from core.engine.safe import short
 from core.spec.analyses import Filters
 
 _MOST_VALUES = 200_000

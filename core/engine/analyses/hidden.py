@@ -44,5 +44,6 @@ def encoding_layer(context: Context) -> int:
 
 def encode(context: Context, x: Tensor, layer: int) -> NDArray[np.float64]:
     """(N, values) outputs of the layer in evaluation mode, flat."""
-    outputs = forward(context.model.network[: layer + 1], x)
+    network = context.model.network
+    outputs = forward(network[: layer + 1], x, network.rows_at_once)
     return np.asarray(outputs.double().reshape(len(x), -1).numpy())

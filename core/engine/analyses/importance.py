@@ -159,5 +159,5 @@ def _main_metric(context: Context) -> str:
 def _figure_of(metric: str, context: Context, part: Part) -> Callable[[Tensor], float]:
     """The metric as the run reports it, of the part's rows with other inputs."""
     model = context.model
-    evaluator = Evaluator(model.spec, context.loss(), model.preparation, (metric,), 2048, width=part.target_width)
+    evaluator = Evaluator(model.spec, part.loss, model.preparation, (metric,), 2048, width=part.target_width)
     return lambda x: evaluator(model.network, replace(part.rows, x=x), part.split)[f"{part.split}.{metric}"]

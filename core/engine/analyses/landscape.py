@@ -45,7 +45,7 @@ def loss_landscape(request: LossLandscape, context: Context) -> dict[str, Any]:
     else:
         directions = [random_direction(network, request.seed, index) for index in range(request.dimensions)]
         axes = [even_axis(request.points, request.span or 1.0)] * request.dimensions
-    losses = surface(network, directions, axes, lambda: plain_loss(network, context.loss(), part.rows))
+    losses = surface(network, directions, axes, lambda: plain_loss(network, part.loss, part.rows))
     centre = [int(np.flatnonzero(axis == 0)[0]) for axis in axes]
     return {
         **part.facts(),
@@ -64,7 +64,7 @@ def loss_landscape(request: LossLandscape, context: Context) -> dict[str, Any]:
         },
         "cosine": _cosine(directions) if request.dimensions == 2 else None,
         "variance_explained": way and way.variance_explained,
-        "path": way and _path(way, context, part),
+        "path": way and _path(way, part),
     }
 
 
@@ -112,7 +112,7 @@ def path_axis(along: Floats, points: int, span: float) -> Floats:
     return np.arange(-before, points - before, dtype=np.float64) * step
 
 
-def _path(way: Way, context: Context, part: Part) -> list[dict[str, Any]]:
+def _path(way: Way, part: Part) -> list[dict[str, Any]]:
     """Where each checkpoint stands and what its own loss is, its running statistics among what is its own."""
     points = []
     for place, step, content in zip(way.coordinates, way.steps, way.contents, strict=True):
@@ -123,7 +123,7 @@ def _path(way: Way, context: Context, part: Part) -> list[dict[str, Any]]:
                 "epoch": model.meta.get("epoch"),
                 "x": place[0],
                 "y": place[1] if len(place) > 1 else None,
-                "loss": plain_loss(model.network, context.loss(), part.rows),
+                "loss": plain_loss(model.network, part.loss, part.rows),
             }
         )
     return points

@@ -14,8 +14,8 @@ from core.engine.analyses.context import Context, part_of
 from core.engine.analyses.hidden import check_layer, encode, encoding_layer, layer_shapes
 from core.engine.analyses.labels import labels_of
 from core.engine.analyses.pca import principal_components
-from core.engine.analyses.safe import short
 from core.engine.outputs import forward, numbers
+from core.engine.safe import short
 from core.spec.analyses import Latent
 
 Floats = NDArray[np.float64]

@@ -35,6 +35,6 @@ def both_ways(context: Context, part: Part) -> Pass:
             values[-1].retain_grad()
         target = rows.target.double() if rows.target.is_floating_point() else rows.target
         weight = None if rows.loss_weight is None else rows.loss_weight.double()
-        loss = context.loss()(values[-1], target, weight)
+        loss = part.loss(values[-1], target, weight)
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
     return Pass(network, values, loss.detach())

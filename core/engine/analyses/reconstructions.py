@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from core.data.original import original
 from core.engine.analyses.context import Context, part_of, rng
 from core.engine.analyses.labels import Labels, labels_of
-from core.engine.analyses.safe import short
 from core.engine.outputs import forward, numbers
+from core.engine.safe import short
 from core.spec.analyses import Reconstructions
 from core.spec.base import Shape
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.engine.analyses.context import Context, part_of
-from core.engine.analyses.safe import short
-from core.engine.metrics import area_under_roc
+from core.engine.metrics import area_under_roc, ranked
 from core.engine.outputs import forward, probabilities
+from core.engine.safe import short
 from core.spec.analyses import Roc
 from core.spec.dataset import Category
 
@@ -62,12 +62,10 @@ def roc(request: Roc, context: Context) -> dict[str, Any]:
 
 def roc_curve(positive: NDArray[np.bool_], score: Floats, w: Floats) -> Curve:
     """Every distinct score as a threshold; rates are NaN where there is no weight of their kind."""
-    order = np.argsort(-score, kind="stable")
-    score, positive, w = score[order], positive[order], w[order]
-    ends = np.r_[np.nonzero(np.diff(score))[0], len(score) - 1]
-    true, false = np.cumsum(w * positive)[ends], np.cumsum(w * ~positive)[ends]
+    true, false = ranked(positive, score, w)
+    thresholds = np.unique(score)[::-1]
     with np.errstate(all="ignore"):
-        return Curve(np.r_[0.0, false / false[-1]], np.r_[0.0, true / true[-1]], np.r_[math.inf, score[ends]])
+        return Curve(np.r_[0.0, false / false[-1]], np.r_[0.0, true / true[-1]], np.r_[math.inf, thresholds])
 
 
 def _chosen(positive: Category | None, classes: list[Category]) -> list[int]:

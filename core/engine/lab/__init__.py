@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from core.engine.analyses.safe import json_safe
 from core.engine.lab.first_values import first_values
 from core.engine.lab.network_race import Training, network_race
 from core.engine.lab.surface_race import surface_race
+from core.engine.safe import json_safe
 from core.spec.lab import EXPERIMENTS, InitLab, SurfaceRace
 from core.spec.lab_request import read_experiment
 

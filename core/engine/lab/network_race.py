@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.engine.analyses.safe import short
 from core.engine.assembly import Assembly, assemble
 from core.engine.lab.names import entrant_names
 from core.engine.optimizers import build_optimizer
 from core.engine.rows import Batch
+from core.engine.safe import short
 from core.engine.seeds import derived_seed
 from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.engine.analyses.safe import short
 from core.engine.flat import FlatParameters
 from core.engine.lab.names import entrant_names
 from core.engine.optimizers import build_optimizer
+from core.engine.safe import short
 from core.engine.seeds import generator
 from core.spec.lab import Entrant, SurfaceRace
 from core.spec.schedules import lr_factor

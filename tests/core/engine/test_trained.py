@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from core.engine.trained import TrainedModel, json_numbers, load_trained
+from core.engine.safe import json_safe
+from core.engine.trained import TrainedModel, load_trained
 from core.errors import Invalid
 from core.events import Checkpoint
 from tests.core.engine.workbench import Bench, files, last
@@ -127,4 +128,4 @@ def test_bad_requests_are_told_apart(bench: Bench, table: list[dict[str, Any]]) 
 
 
 def test_numbers_that_are_not_finite_become_null() -> None:
-    assert json_numbers(np.array([[1.0, np.inf], [np.nan, 2.0]])) == [[1.0, None], [None, 2.0]]
+    assert json_safe(np.array([[1.0, np.inf], [np.nan, 2.0]])) == [[1.0, None], [None, 2.0]]

@@ -11,7 +11,7 @@ import torch
 
 from core.engine.analyses.context import part_of
 from core.errors import Invalid
-from tests.core.engine.analyses.bodies import DIABETES, DIGITS, IRIS, MOONS
+from tests.core.engine.analyses.bodies import DIABETES, DIGITS, IRIS, MOONS, WEIGHTED, weighted_moons
 from tests.core.engine.analyses.conftest import Studio
 
 SIGMOIDS: dict[str, Any] = {
@@ -126,3 +126,19 @@ def test_the_model_is_left_alone(studio: Studio) -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.network.state_dict().items())
     assert not any(parameter.requires_grad for parameter in model.network.parameters())
     assert np.isfinite(studio.analyse(NORMS, {"type": "graph"})["loss"])
+
+
+def test_the_loss_of_signed_rows_is_divided_as_in_training(studio: Studio) -> None:
+    """By the mean weight of the training rows: two rows of opposite sign would be divided by next to nothing."""
+    path = weighted_moons(studio.bench.folder, np.random.default_rng(7), 0.3)
+    studio.bench.upload("cancelling", path, "csv")
+    body = {**WEIGHTED, "data": {**WEIGHTED["data"], "dataset": "cancelling"}}
+    context = studio.context(body)
+    for seed in range(8):
+        part = part_of(context, "test", 2, seed)
+        weight = part.rows.loss_weight
+        assert weight is not None
+        assert part.loss.mean_weight is not None
+        each = part.loss.each(context.model.network(part.rows.x), part.rows.target)
+        data = studio.analyse(body, {"type": "graph", "rows": 2, "seed": seed})
+        assert data["loss"] == pytest.approx(float((weight * each).sum()) / (2 * part.loss.mean_weight), rel=1e-5)

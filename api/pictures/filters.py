@@ -12,12 +12,16 @@ from matplotlib.ticker import MaxNLocator
 from api.pictures.house import DIVERGING, Data, array, canvas, label, panel
 from api.pictures.images import bare, sheet
 
+_EACH = 10
+"""Outputs that are numbered one by one."""
+
 
 def draw(data: Data) -> Figure:
     """Red is positive, blue negative; one scale for all."""
     weights = array(data["filters"])
     shown, of = len(weights), data["of_filters"]
-    many = f"{of} filters" if shown == of else f"{shown} of {of} filters"
+    count = "1 filter" if of == 1 else f"{of} filters"
+    many = count if shown == of else f"{shown} of {count}"
     heading = f"Layer {data['layer']} ({data['layer_type']}) · {many} of {' × '.join(map(str, data['shape']))}"
     top = float(np.abs(weights).max(initial=0.0)) or 1.0
     if weights.ndim == 2:
@@ -41,7 +45,10 @@ def _matrix(axes: Axes, weights: np.ndarray, top: float, names: list[str] | None
     panel(axes, grid=None)
     axes.imshow(weights, cmap=DIVERGING, vmin=-top, vmax=top, aspect="auto", interpolation="nearest")
     axes.set_ylabel("output")
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(weights) <= _EACH:
+        axes.set_yticks(range(len(weights)))
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     if names and len(names) <= 40:
         axes.set_xticks(range(len(names)), [label(name, 18) for name in names], rotation=60, ha="right", fontsize=8)
     else:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from core.engine.flat import FlatParameters
 from core.spec import optimizers as spec
 
+# of one line search, PyTorch's own default
+_EVALUATIONS = 25
 # written at the start of every iteration before it is read
 _SCRATCH = "al"
 
@@ -25,6 +27,9 @@ class LBFGS:
             [self._parameter],
             lr=optimizer.lr,
             max_iter=optimizer.max_iter,
+            # PyTorch allows 5/4 of max_iter, the first one counted: of one iteration none is left to search with, and
+            # the weights never move
+            max_eval=1 + _EVALUATIONS if optimizer.max_iter == 1 else None,
             history_size=optimizer.history_size,
             line_search_fn=None if optimizer.line_search == "none" else optimizer.line_search,
         )

@@ -66,7 +66,7 @@ CLAIMS = {
     "smallest-network-1": claim(test_accuracy=(0.97, 1)),
     "smallest-network-2": claim(test_rmse=(0.11, 0.15)),
     "smallest-network-3": claim(test_rmse=(0.09, 0.125)),
-    "radial-basis-1": claim(test_accuracy=(0.97, 1)),
+    "radial-basis-1": claim(test_accuracy=(0.88, 1)),
     "gradient-descent-3": claim(test_accuracy=(0.8, 0.95)),
     "gradient-descent-4": claim("sum_reduction", test_accuracy=(0.8, 0.95)),
     "chain-rule-1": claim("no_learning"),
@@ -285,11 +285,11 @@ def test_a_lower_rate_calms_a_run_while_it_runs(desk: Desk) -> None:
     block = named("live-changes-1")
     bench, change = desk.bench(), block.of["change"]
     run = bench.run(block.body)
-    at = 175 * change["after_epoch"]
+    at = 175 * 30
     changed = replace(run, changes=(Change(1, {"lr": change["to"]["optimizer"]["lr"]}, at),))
     events = [event for event in train(changed, never) if isinstance(event, Metrics)]
     loss = [value for event in events if (value := event.values.get("validation.loss")) is not None]
-    before, behind = loss[at // 175 - 20 : at // 175], loss[-20:]
+    before, behind = loss[10:30], loss[-20:]
     assert max(behind) - min(behind) < 0.2 * (max(before) - min(before))
 
 
@@ -317,8 +317,12 @@ def test_the_plain_recurrent_network_falls_behind_the_gated_one(desk: Desk) -> N
 
 def test_who_wins_in_the_ravine_and_leaves_the_saddle(tmp_path: Path) -> None:
     ravine = lab_data(json.dumps(named("optimizers-1").body), "optimizers", tmp_path)["optimizers"]
-    plain, momentum = ravine[0]["loss"], ravine[1]["loss"]
-    assert momentum[33] < plain[-1]
+    plain, momentum, nesterov, *_ = (run["arrived_at"] for run in ravine)
+    assert plain is None
+    assert 45 <= momentum <= 60
+    assert 18 <= nesterov <= 28
+    valley = lab_data(json.dumps(named("optimizers-3").body), "optimizers", tmp_path)["optimizers"]
+    assert [run["name"].split()[0] for run in valley if run["arrived_at"] is not None] == ["lbfgs"]
     saddle = lab_data(json.dumps(named("optimizers-2").body), "optimizers", tmp_path)["optimizers"]
     still = saddle[0]["path"][30]
     assert abs(still[1]) < 0.1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, get_args
 
 import numpy as np
@@ -103,6 +104,17 @@ def test_it_moves_as_pytorchs_own(optimizer: Any, kind: Any, options: dict[str, 
 def test_the_cases_hold_every_optimizer_of_the_spec() -> None:
     named = {model.model_fields["type"].default for model in get_args(get_args(spec.Optimizer)[0])}
     assert {case[0].type for case in CASES} | {"muon"} == named
+
+
+def test_lbfgs_of_one_iteration_moves() -> None:
+    """PyTorch's own stands still: its line search has no evaluation left."""
+    _, flat, evaluate = problem()
+    optimizer = build_optimizer(spec.LBFGS(max_iter=1), flat)
+    losses = []
+    for k in range(1, 6):
+        losses.append(float(evaluate()[0]))
+        optimizer.step(evaluate, 1.0, k)
+    assert all(later < earlier for earlier, later in pairwise(losses)), losses
 
 
 def test_rmsprop_with_eps_inside_the_root() -> None:

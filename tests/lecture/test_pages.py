@@ -237,6 +237,7 @@ def test_a_page_is_in_the_index_and_names_what_there_is(page: Path) -> None:
     named_specs = set(re.findall(r"spec/zoo/([a-z_]+)\.json", text))
     assert named_specs <= {entry["name"] for entry in list_specs()}
     if page.stem != "differences":
+        assert named_specs
         assert "**What to see.**" in text
         assert "**Try next.**" in text
 

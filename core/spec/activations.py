@@ -42,6 +42,7 @@ class ReLU(Activation):
 class LeakyReLU(Activation):
     """z above 0, negative_slope * z below."""
 
+    synonyms: ClassVar[Mapping[str, str]] = {"alpha": "negative_slope"}
     type: Literal["leaky_relu"] = "leaky_relu"
     negative_slope: NonNegative = Field(0.01, description="slope below 0, from 0; default 0.01")
 

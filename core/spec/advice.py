@@ -19,11 +19,13 @@ _MANY_SIGMOIDS = 4
 _RARE = 0.2  # of an equal share
 _MANY_WEIGHTS = 100
 _FAR = 10.0
+_COLOURS = (1, 3, 4)  # channels of images that are looked at
 
 
 def advise(spec: JobSpec, roles: Roles, body: Body, sizes: Sizes, *, schema: DatasetSchema, findings: Findings) -> None:
     """Add the warnings of a sound job."""
     _advise_on_layers(body, roles, findings)
+    _advise_on_images(body, findings)
     _advise_on_head(spec, roles, body, findings)
     _advise_on_steps(spec, body, sizes, findings)
     _advise_on_rows(body, sizes, findings)
@@ -64,6 +66,19 @@ def _advise_on_layers(body: Body, roles: Roles, findings: Findings) -> None:
                 "use a random init",
             )
             break
+
+
+def _advise_on_images(body: Body, findings: Findings) -> None:
+    """Images whose channels come last, as TensorFlow has them."""
+    shape = body.input_shape or ()
+    convolves = any(planned.type.endswith("2d") for planned in body.planned)
+    if convolves and len(shape) == 3 and shape[2] in _COLOURS and shape[0] not in _COLOURS:
+        findings.warn(
+            "channels_last",
+            "/data/dataset",
+            f"samples of shape {list(shape)} are taken for {shape[0]} channels of {shape[1]} x {shape[2]} pixels; if "
+            'channels come last, upload with channels=last, or put {"type": "permute", "axes": [2, 0, 1]} in front',
+        )
 
 
 def _advise_on_head(spec: JobSpec, roles: Roles, body: Body, findings: Findings) -> None:

@@ -17,6 +17,7 @@ from core.spec.limits import Limits
 from core.spec.polynomial import MAX_TERMS, count_terms, terms
 
 _NUMBERS = ("float", "integer", "boolean")
+_NO_TIMES = "times are features only with data.preprocess.dates parts"
 _LISTED = 5  # columns named in one warning
 FAR, TINY = 10.0, 0.01  # means or deviations outside of them slow the training down when nothing scales them
 
@@ -157,9 +158,8 @@ def _listed_features(
                 f"received {show(name)}, which is the {part}, expected columns without another part; do leave it out",
             )
         elif (reason := _unusable(column, data, schema.rows, limits)) is not None:
-            findings.fault(
-                where, "unusable_column", f"received {show(name)}, expected a feature: {reason}; do leave it out"
-            )
+            do = "set it, or leave the column out" if reason == _NO_TIMES else "leave it out"
+            findings.fault(where, "unusable_column", f"received {show(name)}, expected a feature: {reason}; do {do}")
         else:
             columns.append(column)
     return columns
@@ -170,7 +170,7 @@ def _unusable(column: Column, data: DataSpec, rows: int, limits: Limits) -> str 
     if rows and column.missing >= rows:
         return "it has no values"
     if column.type == "datetime" and data.preprocess.dates == "none":
-        return "times are features only with data.preprocess.dates parts"
+        return _NO_TIMES
     if column.type == "string":
         if column.categories is None:
             return f"it has too many different texts to encode, the limit is {min(limits.categories, 1000)}"

@@ -9,6 +9,7 @@ from core.spec.data import DataSpec
 from core.spec.dataset import Category
 from core.spec.findings import Findings, nearest, one_of, show
 
+_MANY_ANOMALIES = 0.01  # fewer hardly teach anything
 _NEEDS = ("/data/target", "/task", "/data/dataset")
 
 
@@ -67,6 +68,14 @@ def resolve_label(
     share = None
     if counts:
         share = sum(n for each, n in zip(categories, counts, strict=True) if each in normal) / max(sum(counts), 1)
+    if data.train_on is None and share is not None and 1 - share >= _MANY_ANOMALIES:
+        also, alone = (", ".join(show(each) for each in some) for some in (categories[1:], normal))
+        findings.warn(
+            "anomalies_in_training",
+            "/data/train_on",
+            f"{1 - share:.1%} of the rows are anomalies ({show(name)} {also}) and train too, so that the network "
+            f"learns to reproduce them; set train_on to {alone} to train on normal rows alone",
+        )
     return Label(name, normal, tuple(each for each in categories if each not in normal), share)
 
 

@@ -12,7 +12,7 @@ from core.errors import FieldError
 from core.spec.base import METRIC_PATTERN
 from core.spec.findings import Path, nearest, one_of, pointer, show
 from core.spec.locate import Location
-from core.spec.vocabulary import FOREIGN_NAMES
+from core.spec.vocabulary import FOREIGN_NAMES, INFERRED_FIELDS
 
 KINDS = {
     "int_type": "an integer",
@@ -108,7 +108,9 @@ def _unknown_field(location: Location, homes: Mapping[Path, frozenset[str]]) -> 
     elsewhere = [
         pointer((*path, name)) for path, fields in homes.items() if name in fields and path != location.path[:-1]
     ]
-    if name == "layers" and "family" in known:
+    if name in INFERRED_FIELDS and location.path[-3:-2] == ("layers",):
+        advice = "remove it: sizes of inputs follow from what reaches the layer"
+    elif name == "layers" and "family" in known:
         advice = "give either a family or layers"
     elif near is None and elsewhere:
         advice = f"move it to {elsewhere[0]}"

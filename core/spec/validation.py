@@ -39,7 +39,8 @@ def read_spec(body: object, findings: Findings) -> JobSpec:
         try:
             return JobSpec.model_validate(rest)
         except ValidationError as error:
-            found = [(detail, locate(JobSpec, detail["loc"], rest)) for detail in error.errors(include_url=False)]
+            details = [detail for detail in error.errors(include_url=False) if not _follows_from_entries(detail)]
+            found = [(detail, locate(JobSpec, detail["loc"], rest)) for detail in details]
         if first:
             for each in translated(found, _SECTION_FIELDS):
                 findings.add_error(each)
@@ -69,6 +70,12 @@ def translated(
             received = show(members[0][0]["input"])
             errors.append(FieldError(pointer(path), "wrong_type", sentence(received, expected, members[0][1])))
     return errors
+
+
+def _follows_from_entries(detail: ErrorDetails) -> bool:
+    """Whether a list is called too short only because entries of it, which are told by themselves, were not read."""
+    entries, least = detail["input"], detail.get("ctx", {}).get("min_length", 0)
+    return detail["type"] == "too_short" and isinstance(entries, list) and len(entries) >= least
 
 
 def _add_new(found: list[tuple[ErrorDetails, Location]], findings: Findings) -> None:

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+INFERRED_FIELDS = frozenset(
+    (
+        "in_channels",
+        "in_features",
+        "input_size",
+        "input_dim",
+        "num_features",
+        "normalized_shape",
+        "embed_dim",
+        "d_model",
+    )
+)
+"""What other libraries have a layer told, and here follows from what reaches it."""
+
 FOREIGN_NAMES: dict[str, str] = {
     "dense": "linear",
     "fc": "linear",
@@ -102,6 +116,7 @@ FOREIGN_NAMES: dict[str, str] = {
     "concatenate": "write parallel with the layers to join as branches",
     "add": "write residual with the layers beside the shortcut, or parallel with combine sum",
     "transpose": "permute",
+    "identity": "leave identity out",
     "softmax": "leave softmax out: the loss applies it to the network's outputs",
     "log_softmax": "leave log_softmax out: the loss applies it to the network's outputs",
     "glorot": "xavier",

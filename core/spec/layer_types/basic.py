@@ -131,6 +131,7 @@ class Select(LayerBase):
 class Dropout(LayerBase):
     """Drops each value with probability p in training and scales the others by 1/(1-p), Srivastava et al. 2014."""
 
+    synonyms: ClassVar[Mapping[str, str]] = {"rate": "p"}
     cost: ClassVar[int] = 2
     type: Literal["dropout"] = "dropout"
     p: Annotated[float, Field(strict=True, ge=0, lt=1)] = Field(

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.core.spec.sets import faults, plan
+from core.spec.dataset import Column, DatasetSchema
+from core.spec.limits import Limits
+from core.spec.plan import check_job
+from tests.core.spec.sets import faults, numbers, plan
 
 NETWORK = {"family": "autoencoder"}
 
@@ -70,3 +73,20 @@ def test_what_may_be_watched() -> None:
     assert plan(job(data={"target": "bought"}, **watched))
     where = {"/training/early_stopping/monitor": "not_reported"}
     assert faults(job(data={"target": "bought", "train_on": "no"}, **watched)) == where
+
+
+def test_anomalies_that_train_are_told() -> None:
+    label = Column(name="odd", type="integer", distinct=2, categories=(0, 1), counts=(930, 70))
+    schema = DatasetSchema(kind="table", rows=1000, columns=(*numbers("a", "b", "c"), label))
+    for data, counts, told in (({}, (930, 70), 1), ({}, (995, 5), 0), ({"train_on": 0}, (930, 70), 0)):
+        columns = (*schema.columns[:3], label.model_copy(update={"counts": counts}))
+        made = schema.model_copy(update={"columns": columns})
+        body = job("odd", data={"target": "odd", **data})
+        warned = [
+            one for one in check_job(body, lambda _, made=made: made, Limits()).warnings if "train_on" in one.pointer
+        ]
+        assert [one.code for one in warned] == ["anomalies_in_training"] * told
+    assert (
+        "set train_on to 0"
+        in check_job(job("odd", data={"target": "odd"}), lambda _: schema, Limits()).warnings[0].detail
+    )

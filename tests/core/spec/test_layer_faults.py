@@ -269,3 +269,13 @@ def test_embeddings_read_whole_numbers(
     monkeypatch.setitem(SETS, "visits", DatasetSchema(kind="table", rows=500, columns=columns))
     data = {"target": "bought", **data} if dataset == "visits" else data
     assert faults(job(dataset, *layers, data=data)) == expected
+
+
+def test_a_fault_within_a_block_is_no_fault_of_its_list() -> None:
+    body = job("digits", residual({"type": "linear", "unit": 64}), parallel([{"type": "nothing"}], [LINEAR]))
+    assert faults(body) == {
+        "/network/layers/0/layers/0/unit": "unknown_field",
+        "/network/layers/0/layers/0/units": "missing",
+        "/network/layers/1/branches/0/0/type": "unknown_type",
+    }
+    assert faults(job("digits", residual())) == {"/network/layers/0/layers": "out_of_range"}

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from core.spec.dataset import ArrayInfo, DatasetSchema
 from core.spec.job import JobSpec
+from core.spec.limits import Limits
 from core.spec.optimizers import Optimizer
+from core.spec.plan import check_job
 from tests.core.spec.sets import LINEAR, faults, job, plan
 from tests.core.spec.strategies import values_of
 
@@ -237,3 +240,15 @@ def test_a_section_without_its_type_is_of_the_default_one(section: str, fields: 
     body = {"data": {"dataset": "iris"}, "network": {"family": "linear"}}
     spec = JobSpec.model_validate({**body, section: fields})
     assert spec == JobSpec.model_validate({**body, section: {"type": kind, **fields}})
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"), [((30, 30, 1), True), ((8, 8, 3), True), ((3, 8, 3), False), ((1, 30, 30), False)]
+)
+def test_images_with_their_channels_last_are_told(shape: tuple[int, ...], told: bool) -> None:
+    x = ArrayInfo(name="x", shape=shape, dtype="float32")
+    y = ArrayInfo(name="y", shape=(), dtype="int64", categories=(0, 1), counts=(250, 250))
+    schema = DatasetSchema(kind="arrays", rows=500, arrays=(x, y))
+    body = {"data": {"dataset": "pictures"}, "network": {"family": "convolutional", "channels": [4]}}
+    planned = check_job(body, lambda _: schema, Limits())
+    assert ("channels_last" in [one.code for one in planned.warnings]) == told

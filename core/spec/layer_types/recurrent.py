@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,7 +31,7 @@ class Recurrent(LayerBase):
     pointwise: ClassVar[int]
     """Operations for each unit and step beside those of the matrices and biases."""
     units: Count = Field(description=_UNITS)
-    layers: Count = Field(1, le=100, description="layers on top of each other, 1 to 100; default 1")
+    layers: Annotated[Count, Field(le=100)] = Field(1, description="layers on top of each other, 1 to 100; default 1")
     bidirectional: Bool = Field(False, description="a second pass from the end to the start, its outputs beside")
     output: Literal["last", "all"] = Field(
         "last",

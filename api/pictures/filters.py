@@ -53,7 +53,7 @@ def _matrix(axes: Axes, weights: np.ndarray, top: float, names: list[str] | None
         axes.set_xticks(range(len(names)), [label(name, 18) for name in names], rotation=60, ha="right", fontsize=8)
     else:
         axes.set_xlabel("input")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _sheet(axes: Axes, weights: np.ndarray, top: float, rows: int, columns: int) -> None:

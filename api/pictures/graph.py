@@ -87,8 +87,11 @@ def _nodes(axes: Axes, nodes: list[Data], places: Places, numbered: bool) -> Non
         return
     for node in nodes:
         at_x, at_y = places[node["id"]]
-        axes.text(at_x, at_y, figures(node["value"], 2), ha="center", va="bottom", fontsize=7, color=VALUE, zorder=4)
-        axes.text(at_x, at_y, figures(node["gradient"], 2), ha="center", va="top", fontsize=7, color=GRADIENT, zorder=4)
+        for key, side, colour in (("value", "bottom", VALUE), ("gradient", "top", GRADIENT)):
+            number = figures(node[key], 2)
+            # as wide as the circle
+            small = min(7.0, 36 / len(number))
+            axes.text(at_x, at_y, number, ha="center", va=side, fontsize=small, color=colour, zorder=4)
         if node["layer"] < 0 or not _is_plain(node["label"]):
             axes.annotate(
                 label(node["label"], 18),
@@ -143,8 +146,10 @@ def _layers(data: Data, heading: str) -> Figure:
         spread = f"{figures(node['mean'], 2)} ± {figures(node['deviation'], 2)}"
         axes.text(x, y - 0.2, spread, ha="center", va="center", fontsize=7, color=VALUE)
         axes.text(x, y - 0.56, f"‖dL/du‖ {figures(node['gradient_norm'], 2)}", ha="center", fontsize=7, color=GRADIENT)
-        if (at + 1) % _LINES:
-            axes.annotate("", (x + 0.6, y), (x + 0.4, y), arrowprops={"arrowstyle": "->", "color": GREY})
+        # behind the last of a line, and before the first of the next: it goes on there
+        for end in (x + 0.6, -0.4) if (at + 1) % _LINES == 0 else (x + 0.6,):
+            down = 2.0 if end < 0 else 0.0
+            axes.annotate("", (end, y - down), (end - 0.2, y - down), arrowprops={"arrowstyle": "->", "color": GREY})
     axes.set_xlim(-0.6, min(len(nodes), _LINES) - 0.4)
     axes.set_ylim(-2.0 * (lines - 1) - 0.8, 0.6)
     axes.axis("off")

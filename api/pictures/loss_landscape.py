@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def draw(data: Data) -> Figure:
     held = np.ma.masked_invalid(losses)
     filled = axes.contourf(data["x"], data["y"], held, levels=levels, norm=norm, cmap=MANY, extend="both")
     axes.contour(data["x"], data["y"], held, levels=levels, norm=norm, colors="white", linewidths=0.4, alpha=0.5)
-    bar = figure.colorbar(filled, ax=axes, pad=0.02, format=lambda value, _: figures(value, 2))
+    bar = figure.colorbar(filled, ax=axes, pad=0.02, format=_ticks(levels))
     bar.outline.set_visible(False)
     bar.set_label(f"loss ({data['loss_type']})")
     if data["path"]:
@@ -64,7 +65,8 @@ def _curve(data: Data) -> Figure:
 def _path(axes: Axes, path: list[Data]) -> None:
     x, y = [point["x"] for point in path], [point["y"] for point in path]
     axes.plot(x, y, color="white", linewidth=2.6, alpha=0.8)
-    axes.plot(x, y, color=INK, linewidth=1.2, marker="o", markersize=3, label="training")
+    edge: dict[str, Any] = {"markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.8}
+    axes.plot(x, y, color=INK, linewidth=1.2, marker="o", label="training", **edge)
     first: dict[str, Any] = {
         "marker": "s",
         "markersize": 7,
@@ -77,6 +79,12 @@ def _path(axes: Axes, path: list[Data]) -> None:
 
 def _heading(data: Data) -> str:
     return f"Loss landscape · {figures(data['centre']['loss'])} at the checkpoint · {caption(data)}"
+
+
+def _ticks(levels: np.ndarray) -> Callable[[float, int], str]:
+    """As many figures as tell neighbouring levels apart."""
+    digits = next((n for n in (2, 3, 4) if len({figures(level, n) for level in levels}) == len(levels)), 5)
+    return lambda value, _: figures(value, digits)
 
 
 def _axis(data: Data, index: int) -> str:

@@ -18,6 +18,7 @@ _ENOUGH_EPOCHS = 10
 _WORSE_THAN_START = 1.2
 _MUCH_WORSE = 3.0
 _SWINGS, _SWING = 8, 0.5
+_LAST, _GAINS, _NEARLY_ALL = 3, 0.03, 0.9
 
 
 @dataclass(slots=True)
@@ -130,6 +131,22 @@ def no_learning(
     )
     by_rate = slow or curve.epochs < _ENOUGH_EPOCHS
     return Symptom("no_learning", "/optimizer/lr" if by_rate else "/network", detail, 1.0)
+
+
+def still_learning(curve: Curve, reference: Reference) -> Symptom | None:
+    """At the end of a run: the loss fell by a share that matters in every one of the last epochs."""
+    name, losses = ("validation", curve.validation) if curve.validation else ("training", curve.train)
+    skills = [reference.skill(loss) for loss in losses[-_LAST - 1 :]]
+    if len(skills) < 2 or skills[-1] > _NEARLY_ALL:
+        return None
+    gain = min(after - before for before, after in pairwise(skills))
+    if not gain > _GAINS:
+        return None
+    detail = (
+        f"the {name} loss was still falling when the run ended, from {losses[-2]:.3g} to {losses[-1]:.3g} in epoch "
+        f"{curve.epochs}: go on with POST /v1/jobs/{{id}}/continue, or raise training.epochs"
+    )
+    return Symptom("still_learning", "/training/epochs", detail, 1.0)
 
 
 def lr_too_high(curve: Curve, reference: Reference, spec: JobSpec) -> Symptom | None:

@@ -85,6 +85,8 @@ class Diagnosis:
         warned = self._tell([symptom for symptom in found if symptom is not None], epoch, step)
         told = tuple(code for code in _CAUSES if code in self.codes)
         late = curve_symptoms.no_learning(self._curve, self._reference, self._spec, is_over=is_over, told=told)
+        if late is None and is_over and not told:
+            late = curve_symptoms.still_learning(self._curve, self._reference)
         return warned + (self._tell([late], epoch, step) if late else [])
 
     def diverged(self, epoch: int, step: int) -> list[Warned]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from core.spec.dataset import DatasetSchema
+from core.spec.advice_on_output import advise_on_output
+from core.spec.advice_on_strength import advise_on_class_weight, advise_on_strength
+from core.spec.dataset import Column, DatasetSchema
 from core.spec.findings import Findings
 from core.spec.inits import Constant, Zeros
 from core.spec.job import JobSpec
@@ -20,16 +22,19 @@ _RARE = 0.2  # of an equal share
 _MANY_WEIGHTS = 100
 _FAR = 10.0
 _COLOURS = (1, 3, 4)  # channels of images that are looked at
+_OWN = ", or leave the last of your own out: the output layer follows from the task"
 
 
 def advise(spec: JobSpec, roles: Roles, body: Body, sizes: Sizes, *, schema: DatasetSchema, findings: Findings) -> None:
     """Add the warnings of a sound job."""
+    targets = [column for name in roles.data.targets if (column := schema.column(name)) is not None]
     _advise_on_layers(body, roles, findings)
     _advise_on_images(body, findings)
-    _advise_on_head(spec, roles, body, findings)
+    advise_on_output(spec, roles, body, targets, findings)
     _advise_on_steps(spec, body, sizes, findings)
     _advise_on_rows(body, sizes, findings)
-    _advise_on_target(spec, roles, schema, findings)
+    advise_on_strength(spec, roles, body, sizes, targets=targets, findings=findings)
+    _advise_on_target(spec, roles, targets, schema=schema, findings=findings)
 
 
 def _advise_on_layers(body: Body, roles: Roles, findings: Findings) -> None:
@@ -41,7 +46,7 @@ def _advise_on_layers(body: Body, roles: Roles, findings: Findings) -> None:
             "linear_stack",
             last.origin,
             f"layers {first.index}-{last.index} have no nonlinearity between them and collapse into one linear map; "
-            "put an activation such as relu between them",
+            "put an activation such as relu between them" + (_OWN if last.origin == "/network/head" else ""),
         )
     squashing = [planned for layer, planned in zip(body.layers, body.planned, strict=True) if layer.type == "sigmoid"]
     normed = any(each.normalises for layer in body.layers for each in layer.everything())
@@ -78,16 +83,6 @@ def _advise_on_images(body: Body, findings: Findings) -> None:
             "/data/dataset",
             f"samples of shape {list(shape)} are taken for {shape[0]} channels of {shape[1]} x {shape[2]} pixels; if "
             'channels come last, upload with channels=last, or put {"type": "permute", "axes": [2, 0, 1]} in front',
-        )
-
-
-def _advise_on_head(spec: JobSpec, roles: Roles, body: Body, findings: Findings) -> None:
-    if roles.task == "classification" and spec.network.head and body.layers[-1].bends():
-        findings.warn(
-            "activation_after_output",
-            body.planned[-1].origin,
-            f"the loss applies its own sigmoid or softmax to what {body.layers[-1].type} gives; end the head with "
-            "linear",
         )
 
 
@@ -157,11 +152,13 @@ def _advise_on_rows(body: Body, sizes: Sizes, findings: Findings) -> None:
         )
 
 
-def _advise_on_target(spec: JobSpec, roles: Roles, schema: DatasetSchema, findings: Findings) -> None:
-    columns = [column for name in roles.data.targets if (column := schema.column(name)) is not None]
+def _advise_on_target(
+    spec: JobSpec, roles: Roles, columns: list[Column], *, schema: DatasetSchema, findings: Findings
+) -> None:
     target = schema.array("y") if schema.kind == "arrays" else columns[0] if columns else None
     if target is not None:
         counts = target.counts if roles.classes is not None else None
+        advise_on_class_weight(spec, roles, counts, findings)
         if counts and min(counts) / sum(counts) < _RARE / len(counts) and spec.loss.class_weight is None:
             findings.warn(
                 "class_imbalance",

@@ -141,11 +141,12 @@ class DecisionBoundary(_OfRows):
 
     type: Literal["decision_boundary"] = "decision_boundary"
     features: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=2)] | None = Field(
-        None, description="one or two features that vary; null: all of one or two, else the first two"
+        None, description="one or two features that vary; null: all of one or two, else the first two that vary"
     )
-    plane: Literal["features", "principal"] = Field(
-        "features",
-        description="plane of two features, or of the first two principal components of the rows; default features",
+    plane: Literal["auto", "features", "principal"] = Field(
+        "auto",
+        description="plane of two features, or of the first two principal components of the rows; auto: features, and "
+        "principal where inputs are images, sequences or rows normalised each for itself",
     )
     others: Literal["median", "mean"] = Field(
         "median", description="value of the features that do not vary, of the part's rows; default median"

@@ -56,7 +56,7 @@ def table_features(
             "/data/features",
             "no_features",
             "received no column to learn from, expected at least one beside target, weight and split; do name some",
-            needs=("/data/dataset", "/data/target", "/data/features"),
+            needs=("/data/dataset", "/data/target", "/data/features", "/data/window"),
         )
         return TableFeatures(names, names, data.input_shape)
     return TableFeatures(names, (*names, *products), _shape(data, width, findings), _codes(names, columns, data))
@@ -126,8 +126,9 @@ def _all_features(
     }
     if reasons:
         said = "; ".join(f"{show(name)}: {reason}" for name, reason in list(reasons.items())[:_LISTED])
+        count = "1 column is no feature" if len(reasons) == 1 else f"{len(reasons)} columns are no features"
         more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
-        findings.warn("columns_left_out", "/data/features", f"{len(reasons)} columns are no features: {said}{more}")
+        findings.warn("columns_left_out", "/data/features", f"{count}: {said}{more}")
     return [column for column in free if column.name not in reasons]
 
 

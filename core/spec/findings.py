@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from pydantic import BaseModel
+
 from core.errors import FieldError
 
 Path = tuple[str | int, ...]
@@ -20,7 +22,7 @@ def pointer(path: Iterable[str | int]) -> str:
 
 def show(value: object) -> str:
     """A value as it stands in `received …`: short, and finite whatever was sent."""
-    if isinstance(value, dict):
+    if isinstance(value, dict | BaseModel):
         return "an object"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from core.errors import FieldError, Invalid
-from core.spec.findings import Path, show
+from core.spec.findings import show
 from core.spec.lab import EXPERIMENTS, InitLab, NetworkRace, SurfaceRace
 from core.spec.limits import Limits
 from core.spec.locate import locate
@@ -76,14 +76,7 @@ def _read(model: type[Model], body: dict[str, Any], places: _Places) -> Model:
         return model.model_validate(body)
     except ValidationError as error:
         found = [(each, locate(model, each["loc"], body)) for each in error.errors(include_url=False)]
-    # a list whose entries are faulty counts as too short as well: the entries say what is wrong
-    faulty = {path for _, location in found for path in _above(location.path)}
-    found = [(each, location) for each, location in found if each["type"] != "too_short" or location.path not in faulty]
     raise _invalid([_where_written(fault, places) for fault in translated(found)])
-
-
-def _above(path: Path) -> list[Path]:
-    return [path[:length] for length in range(len(path))]
 
 
 def _where_written(fault: FieldError, places: _Places) -> FieldError:

@@ -160,8 +160,8 @@ def _name_of(value: Mapping[str, Any]) -> str:
             return name
     raise PydanticCustomError(
         "bad_metric",
-        'received an object, expected a name, {{"type": "top_k_accuracy", "k": 3}} or {{"type": "tpr_at_fpr", "fpr": '
-        "0.01}} with a rate between 0 and 1 of at most six decimals; do write one of them",
+        'received an object, expected a name, {"type": "top_k_accuracy", "k": 3} or {"type": "tpr_at_fpr", "fpr": '
+        "0.01} with a rate between 0 and 1 of at most six decimals; do write one of them",
         {"field": next((field for field in ("k", "fpr") if field in value), "type")},
     )
 

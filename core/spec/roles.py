@@ -19,6 +19,7 @@ from core.spec.metrics import Task
 from core.spec.window_roles import with_window
 
 MAX_AUTO_CLASSES = 50
+_TARGET_NAMES = frozenset({"label", "labels", "target", "class", "y"})
 _SPLITS = ("train", "validation", "test")
 _NEEDS_TARGET = ("/data/target", "/task", "/data/dataset")
 
@@ -47,7 +48,7 @@ def assign_roles(spec: JobSpec, schema: DatasetSchema, limits: Limits, findings:
     else:
         _one_way_to_split(spec, findings)
     targets = _targets(spec, schema, findings)
-    task = _table_task(spec, targets, findings)
+    task = _table_task(spec, targets, schema, findings)
     data = _with_defaults(spec.data, schema, task, targets)
     reserved = _reserved(data, schema, findings)
     classes = (
@@ -107,9 +108,9 @@ def _targets(spec: JobSpec, schema: DatasetSchema, findings: Findings) -> list[C
     return columns
 
 
-def _table_task(spec: JobSpec, targets: list[Column], findings: Findings) -> Task | None:
+def _table_task(spec: JobSpec, targets: list[Column], schema: DatasetSchema, findings: Findings) -> Task | None:
     if not targets:
-        return _task_without_target(spec, findings)
+        return _task_without_target(spec, schema, findings)
     where = "/data/target"
     for column in targets:
         if column.type == "datetime":
@@ -173,7 +174,13 @@ def _several_targets(spec: JobSpec, targets: list[Column], findings: Findings) -
     return "regression"
 
 
-def _task_without_target(spec: JobSpec, findings: Findings) -> Task | None:
+def _likely(schema: DatasetSchema) -> str:
+    """The column that its name gives away."""
+    found = [column.name for column in schema.columns if column.name.lower() in _TARGET_NAMES]
+    return f", such as {show(found[0])}" if found else ""
+
+
+def _task_without_target(spec: JobSpec, schema: DatasetSchema, findings: Findings) -> Task | None:
     if findings.errors and spec.data.target is not None:
         return None
     if spec.task in ("classification", "regression"):
@@ -188,7 +195,8 @@ def _task_without_target(spec: JobSpec, findings: Findings) -> Task | None:
         findings.warn(
             "no_target",
             "/data/target",
-            "no target is named, so the network learns to reproduce its inputs; name one to predict it",
+            "no target is named, so the network learns to reproduce its inputs; name one to predict it"
+            + _likely(schema),
         )
     return "reconstruction"
 
@@ -344,7 +352,7 @@ def _array_task(
         return None, None, 1
     if spec.task == "reconstruction" or y is None:
         has_label = spec.task == "reconstruction" and bool(spec.data.targets)
-        return "reconstruction" if has_label else _task_without_target(spec, findings), None, 1
+        return "reconstruction" if has_label else _task_without_target(spec, schema, findings), None, 1
     scalar, few = y.shape == (), y.categories is not None and len(y.categories) <= MAX_AUTO_CLASSES
     words, floats = not y.dtype.startswith(("int", "uint", "float", "bool")), y.dtype.startswith("float")
     if spec.task == "auto" and few and floats:

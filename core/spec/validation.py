@@ -55,6 +55,7 @@ def translated(
 ) -> list[FieldError]:
     """One error a field: the members of a union that a value missed make one sentence."""
     errors: list[FieldError] = []
+    found = [(detail, location) for detail, location in found if not _follows_from_entries(detail)]
     unions: dict[Path, list[tuple[ErrorDetails, Location]]] = {}
     for detail, location in found:
         if location.union_at is None:

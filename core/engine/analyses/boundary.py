@@ -36,7 +36,7 @@ def decision_boundary(request: DecisionBoundary, context: Context) -> dict[str, 
     return {
         **part.facts(),
         "dimensions": len(plane.axes),
-        "plane": request.plane,
+        "plane": plane.kind,
         "features": plane.names,
         "held": plane.held,
         "variance_explained": plane.variance_explained,

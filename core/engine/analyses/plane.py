@@ -26,8 +26,12 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """`inputs` makes network inputs (M, *shape) of places (M, D) in the plane; `rows` (N, D) are where rows lie."""
+    """`inputs` makes network inputs (M, *shape) of places (M, D) in the plane; `rows` (N, D) are where rows lie.
 
+    `kind` is features or principal.
+    """
+
+    kind: str
     names: tuple[str, ...]
     axes: tuple[Floats, ...]
     rows: Floats
@@ -46,9 +50,16 @@ class Plane:
 def plane_of(request: DecisionBoundary, context: Context, part: Part) -> Plane:
     """The plane that a request names; Invalid when the inputs have no such features."""
     x = part.rows.x.numpy()
-    if request.plane == "principal":
+    no_feature = x.ndim > 2 or _is_normalized(context.model.preparation)
+    if request.plane == "principal" or (request.plane == "auto" and request.features is None and no_feature):
         return _principal_plane(x, request)
     return _feature_plane(x, request, context)
+
+
+def _is_normalized(preparation: Preparation) -> bool:
+    """Whether each row is normalised for itself, so that no feature varies alone."""
+    array = preparation.array
+    return preparation.normalize != "none" or (array is not None and array.normalize != "none")
 
 
 def _principal_plane(x: Array, request: DecisionBoundary) -> Plane:
@@ -64,12 +75,12 @@ def _principal_plane(x: Array, request: DecisionBoundary) -> Plane:
         return (found.mean + places @ found.axes).reshape(-1, *x.shape[1:]).astype(x.dtype)
 
     names = ("principal component 1", "principal component 2")
-    return Plane(names, axes, found.coordinates, inputs, {}, found.variance_explained)
+    return Plane("principal", names, axes, found.coordinates, inputs, {}, found.variance_explained)
 
 
 def _feature_plane(x: Array, request: DecisionBoundary, context: Context) -> Plane:
     preparation = context.model.preparation
-    if preparation.normalize != "none" or (preparation.array is not None and preparation.array.normalize != "none"):
+    if _is_normalized(preparation):
         raise refuse(
             "/plane",
             "normalized_rows",
@@ -84,7 +95,8 @@ def _feature_plane(x: Array, request: DecisionBoundary, context: Context) -> Pla
             "not_flat",
             f"received features for inputs of shape {list(x.shape[1:])}, expected flat ones; do take plane principal",
         )
-    names = request.features or tuple(usable[:2])
+    varying = [name for name in usable if np.ptp(numbers[name]) > 0]
+    names = request.features or tuple(varying[:2] if len(varying) > 1 else usable[:2])
     for index, name in enumerate(names):
         if name not in usable:
             raise refuse(
@@ -104,7 +116,7 @@ def _feature_plane(x: Array, request: DecisionBoundary, context: Context) -> Pla
     from_places = _table_inputs if preparation.kind == "table" else _array_inputs
     shown = {name: value for name, value in held.items() if name not in names}
     axes = tuple(_axis(column, request) for column in rows.T)
-    return Plane(names, axes, rows, from_places(preparation, names, held), shown)
+    return Plane("features", names, axes, rows, from_places(preparation, names, held), shown)
 
 
 def _table_inputs(preparation: Preparation, names: tuple[str, ...], held: dict[str, Any]) -> Callable[[Floats], Array]:

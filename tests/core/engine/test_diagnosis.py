@@ -12,7 +12,7 @@ import torch
 
 from core.engine.assembly import assemble
 from core.engine.constant import reference
-from core.engine.curve_symptoms import Curve, Reference, lr_too_high, overfitting
+from core.engine.curve_symptoms import Curve, Reference, lr_too_high, overfitting, still_learning
 from core.engine.layer_symptoms import Symptom
 from core.engine.losses import build_loss
 from core.engine.rows import Rows
@@ -228,6 +228,35 @@ def test_overfitting_is_a_rise_beyond_noise(validation: list[float], rows: int, 
 def test_validation_that_rises_with_training_is_no_overfitting() -> None:
     validation = [rising(epoch, 1.0) for epoch in range(30)]
     assert overfitting(curve(validation, validation), Reference(1.0), 1_000) is None
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "expected"),
+    [
+        ([2.0, 1.4], [1.9, 1.3], True),
+        ([2.0, 1.4, 1.0, 0.8], None, True),
+        ([1.0, 0.6, 0.5, 0.499], [1.0, 0.6, 0.5, 0.5], False),
+        ([1.9, 1.2, 0.9, 0.6], [1.9, 1.2, 1.25, 0.9], False),
+        ([0.9, 0.5, 0.3, 0.15], [0.9, 0.5, 0.3, 0.15], False),
+        ([1.0], [1.0], False),
+    ],
+)
+def test_a_run_that_ends_while_it_learns(train: list[float], validation: list[float] | None, expected: bool) -> None:
+    symptom = still_learning(curve(train, validation), Reference(constant=2.0))
+    assert (symptom is not None) is expected
+    if symptom:
+        assert (symptom.code, symptom.pointer) == ("still_learning", "/training/epochs")
+        assert "/continue" in symptom.detail
+
+
+def test_two_epochs_of_digits_are_too_few(bench: Bench) -> None:
+    spec = {
+        "data": {"dataset": "digits"},
+        "network": {"layers": [{"type": "linear", "units": 32}, {"type": "relu"}]},
+        "optimizer": {"type": "adam", "lr": 0.001},
+    }
+    assert "still_learning" in warned(bench.events({**spec, "training": {"epochs": 2}}))
+    assert "still_learning" not in warned(bench.events({**spec, "training": {"epochs": 20}}))
 
 
 def test_a_loss_that_swings_and_does_not_fall() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from core.spec.base import SpecModel
 from core.spec.dataset import ArrayInfo, Column, DatasetSchema
 from core.spec.limits import Limits
 from tests.core.spec.sets import SETS, fault_details, faults, job, plan
@@ -279,3 +282,34 @@ def test_a_fault_within_a_block_is_no_fault_of_its_list() -> None:
         "/network/layers/1/branches/0/0/type": "unknown_type",
     }
     assert faults(job("digits", residual())) == {"/network/layers/0/layers": "out_of_range"}
+
+
+def test_of_two_bounds_the_narrower_one_holds() -> None:
+    """pydantic takes the last bound of a kind: a wider one behind a narrower one undoes it."""
+    kinds: dict[str, Callable[..., Any]] = {
+        "le": min,
+        "lt": min,
+        "max_length": min,
+        "ge": max,
+        "gt": max,
+        "min_length": max,
+    }
+    for model in _models(SpecModel):
+        for name, field in model.model_fields.items():
+            for kind, narrower in kinds.items():
+                bounds = [bound for each in field.metadata if (bound := getattr(each, kind, None)) is not None]
+                assert not bounds or bounds[-1] == narrower(bounds), f"{model.__name__}.{name}"
+
+
+def _models(above: type[SpecModel]) -> Iterator[type[SpecModel]]:
+    for model in above.__subclasses__():
+        yield model
+        yield from _models(model)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_a_tower_of_recurrent_layers_is_refused_at_once(kind: str) -> None:
+    layer = {"type": kind, "units": 8, "layers": 10**9}
+    start = time.monotonic()
+    assert faults(job("series", layer)) == {"/network/layers/0/layers": "out_of_range"}
+    assert time.monotonic() - start < 2

@@ -35,15 +35,13 @@ JOBS: dict[str, Body] = {
     "kernels": bodies.KERNELS,
 }
 _OF_CLASSES = ("confusion", "roc", "calibration")
-_FLAT = ("moons", "iris", "sine", "diabetes", "table_reconstruction", "kernels")
 
 
 def is_refused(job: str, kind: str) -> bool:
     reconstructs = "reconstruction" in job
     if kind in _OF_CLASSES:
         return reconstructs or job in ("sine", "diabetes")
-    # images and sequences have no two features
-    return (kind == "reconstructions" and not reconstructs) or (kind == "decision_boundary" and job not in _FLAT)
+    return kind == "reconstructions" and not reconstructs
 
 
 def test_the_three_tables_have_the_same_types() -> None:

@@ -95,9 +95,20 @@ def test_principal_components_take_any_shape(studio: Studio, body: Any) -> None:
     assert np.shape(data["called" if data["classes"] else "value"]) == (11, 11)
 
 
-def test_images_have_no_two_features(studio: Studio) -> None:
+def test_images_have_no_two_features_but_a_plane_all_the_same(studio: Studio) -> None:
     with pytest.raises(Invalid, match="plane principal"):
-        studio.analyse(IMAGES, GRID)
+        studio.analyse(IMAGES, {**GRID, "plane": "features"})
+    asked = studio.analyse(IMAGES, {**GRID, "plane": "principal"})
+    assert studio.analyse(IMAGES, GRID) == asked
+    assert asked["plane"] == "principal"
+
+
+def test_features_that_never_vary_are_passed_over(studio: Studio) -> None:
+    """The first pixel of the digits is always 0: a plane of it would be a line."""
+    data = studio.analyse(DIGITS, {**GRID, "points": 10})
+    assert data["plane"] == "features"
+    assert "pixel_0_0" not in data["features"]
+    assert all(len(set(data["points"][axis])) > 1 for axis in "xy")
 
 
 @pytest.mark.parametrize("shape", [(50, 6), (6, 50)])

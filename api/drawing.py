@@ -1,4 +1,4 @@
-"""The way to `api.plots` and `api.pictures`, which are loaded when the first picture is asked for.
+"""The way to `api.pictures`, which is loaded when the first picture is asked for.
 
 Matplotlib takes half a second and 25 MB to import, which most API processes never need; it is not safe
 to draw from two threads, so one picture is drawn at a time.
@@ -48,7 +48,7 @@ def draw_layers(kind: Literal["svg", "png"], layers: Layers) -> bytes:
 def draw(kind: Literal["svg", "png"], curves: Curves) -> bytes:
     """The picture; the same curves give the same bytes."""
     with _one_at_a_time:
-        picture: bytes = importlib.import_module("api.plots").render(kind, curves)
+        picture: bytes = importlib.import_module("api.pictures").render_curves(kind, curves)
         return picture
 
 

@@ -1,4 +1,5 @@
-"""Pictures of analyses: one function `draw(data) -> Figure` for each type, from the data that the API answers alone.
+"""Pictures of analyses: one function `draw(data) -> Figure` for each type, from the data that the API answers alone;
+and of what a run has recorded.
 
 Matplotlib is slow to import and draws for one thread at a time: `api.drawing` is the way here.
 """
@@ -11,10 +12,11 @@ from typing import Literal
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from api.drawing import Layers
+from api.drawing import Curves, Layers
 from api.pictures import (
     calibration,
     confusion,
+    curves,
     decision_boundary,
     features,
     filters,
@@ -28,8 +30,7 @@ from api.pictures import (
     reconstructions,
     roc,
 )
-from api.pictures.house import Data
-from api.plots import STYLE, saved
+from api.pictures.house import STYLE, Data, saved
 
 PICTURES: dict[str, Callable[[Data], Figure]] = {
     "loss_landscape": loss_landscape.draw,
@@ -57,6 +58,12 @@ def render(kind: Literal["svg", "png"], data: Data) -> bytes:
         if kind == "svg" and data["type"] in ANIMATED:
             return ANIMATED[data["type"]](data)
         return saved(PICTURES[data["type"]](data), kind)
+
+
+def render_curves(kind: Literal["svg", "png"], history: Curves) -> bytes:
+    """The bytes of a run's learning curves; the same history gives the same bytes."""
+    with mpl.rc_context(STYLE):
+        return saved(curves.draw(history), kind)
 
 
 def render_layers(kind: Literal["svg", "png"], history: Layers) -> bytes:

@@ -17,8 +17,7 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from api.pictures.animation import Moving, Reveal, animate
-from api.pictures.house import COLOURS, GREY, INK, Data, array, canvas, figures, label, panel
-from api.plots import saved
+from api.pictures.house import COLOURS, GREY, INK, Data, array, canvas, figures, label, panel, saved
 
 Points = NDArray[np.float64]
 LEVELS = 16

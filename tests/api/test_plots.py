@@ -11,8 +11,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from api import plots
 from api.drawing import Curves, Row, draw
+from api.pictures import curves as plots
 
 CLASSIFICATION: list[Row] = [
     (
@@ -56,6 +56,16 @@ def test_regression_shows_errors_apart_from_scores() -> None:
         (e, e, {"train.loss": 9.0 / e, "validation.r2": 0.5, "validation.mse": 9.0 / e}) for e in range(1, 9)
     ]
     assert [title for title, _ in labels(Curves("x", "running", rows))] == ["loss", "score", "error"]
+
+
+def test_metrics_are_told_apart_by_their_table() -> None:
+    """Those that carry a number in their name too."""
+    names = ("scaled_mse", "calibration_error", "tpr_at_fpr_0_001", "top_3_accuracy", "auc")
+    rows: list[Row] = [(e, e, {"train.loss": 1.0, **{f"validation.{name}": 0.5 for name in names}}) for e in (1, 2, 3)]
+    assert labels(Curves("x", "running", rows))[1:] == [
+        ("score", ["validation AUC", "validation tpr at fpr 0 001", "validation top 3 accuracy"]),
+        ("error", ["validation calibration error", "validation scaled mse"]),
+    ]
 
 
 def test_several_rows_an_epoch_are_drawn_over_steps() -> None:

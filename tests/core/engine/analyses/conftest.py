@@ -13,7 +13,7 @@ import torch
 from matplotlib import rc_context
 
 from api.pictures import PICTURES
-from api.plots import STYLE
+from api.pictures.house import STYLE
 from core.engine.analyses import Context, analyse
 from core.engine.trained import load_trained
 from core.events import Checkpoint

@@ -1,62 +1,24 @@
-"""Learning curves drawn with Matplotlib's object API: no pyplot, no global figure, no display."""
+"""Learning curves: the loss, and what else is reported, over the epochs or steps."""
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from api.drawing import Curves, Row
-from api.fold_curves import Band, over_folds
+from api.pictures.fold_curves import Band, over_folds
+from api.pictures.house import COLOURS, GREY, canvas, panel, printable
+from core.spec.metrics import METRICS, metric_info
 
-# one scale from 0 to 1, more is better; and those in the target's units or its square
-SCORES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "auc", "average_precision", "r2")
-ERRORS = ("mse", "rmse", "mae", "mape", "log_loss", "brier")
 # one style for each part in every panel: solid is what was not trained on
 SPLITS = {"train": ":", "validation": "-", "test": "--"}
-# Okabe and Ito: told apart by the colour blind too. Train is always the first, validation the second.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#444444")
-INK, FAINT = "#333333", "#dddddd"
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": "#999999",
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "svg.hashsalt": "netmill",
-}
 LOG_FROM = 50.0
 MOST_SERIES = 6
 Series = tuple[str, list[float], list[float]]
-
-
-def render(kind: Literal["svg", "png"], curves: Curves) -> bytes:
-    """The picture's bytes; for one thread at a time, because the style is the process's while it draws."""
-    with mpl.rc_context(STYLE):
-        return saved(draw(curves), kind)
-
-
-def saved(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
-    """The figure's bytes, the same for the same figure; to be called within the style."""
-    target = io.BytesIO()
-    if kind == "svg":
-        # without the date the same curves give the same bytes, and so the same ETag
-        FigureCanvasSVG(figure)
-        figure.savefig(target, format="svg", metadata={"Date": None})
-    else:
-        FigureCanvasAgg(figure)
-        figure.savefig(target, format="png")
-    return target.getvalue()
 
 
 def draw(curves: Curves) -> Figure:
@@ -65,25 +27,15 @@ def draw(curves: Curves) -> Figure:
     by_epoch = len({epoch for epoch, _, _ in rows}) == len(rows)
     panels = [
         ("loss", [s for split in SPLITS if (s := series(rows, f"{split}.loss", by_epoch))]),
-        ("score", chosen(rows, SCORES, by_epoch)),
-        ("error", chosen(rows, ERRORS, by_epoch)),
+        ("score", chosen(rows, by_epoch, upwards=True)),
+        ("error", chosen(rows, by_epoch, upwards=False)),
     ]
     drawn = [panel for panel in panels if panel[1]] or [("loss", [])]
-    figure = Figure(figsize=(1.2 + 4.6 * len(drawn), 3.9), dpi=120, layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)  # type: ignore[call-arg, union-attr]
-    heading = printable(curves.title, 60)
-    # a name is no formula: without this, two dollar signs in it would be one
-    figure.suptitle(f"{heading} · {curves.status}", fontsize=11.5, fontweight="bold", parse_math=False)
+    figure = canvas(1.2 + 4.6 * len(drawn), 3.9, f"{printable(curves.title, 60)} · {curves.status}")
     for axes, (label, lines) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
         draw_panel(axes, label, lines, curves.best_epoch if by_epoch else None, bands)
         axes.set_xlabel("epoch" if by_epoch else "step")
     return figure
-
-
-def printable(text: str, most: int) -> str:
-    """A user's text for a picture: at most so long, without control characters, which SVG does not allow."""
-    plain = "".join(sign if sign.isprintable() else " " for sign in text)
-    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
 
 
 def series(rows: Sequence[Row], name: str, by_epoch: bool) -> Series | None:
@@ -94,8 +46,14 @@ def series(rows: Sequence[Row], name: str, by_epoch: bool) -> Series | None:
     return name, [float(x) for x, _ in points], [math.nan if y is None else y for _, y in points]
 
 
-def chosen(rows: Sequence[Row], metrics: Sequence[str], by_epoch: bool) -> list[Series]:
-    """The series of these metrics, validation's before train's, as many as one panel can show."""
+def chosen(rows: Sequence[Row], by_epoch: bool, *, upwards: bool) -> list[Series]:
+    """The series of the metrics of which more is better, or less, in the order of their table; as many as one panel can
+    show, validation's before train's.
+    """
+    there = dict.fromkeys(name.partition(".")[2] for row in rows for name in row[2])
+    known = {name: info for name in there if (info := metric_info(name)) and info.higher_is_better == upwards}
+    table = list(METRICS.values())
+    metrics = sorted(known, key=lambda name: table.index(known[name]))
     names = [f"{split}.{metric}" for metric in metrics for split in ("validation", "train")]
     found = [s for name in names if (s := series(rows, name, by_epoch))]
     return found[:MOST_SERIES]
@@ -104,16 +62,11 @@ def chosen(rows: Sequence[Row], metrics: Sequence[str], by_epoch: bool) -> list[
 def draw_panel(
     axes: Axes, label: str, lines: Sequence[Series], best_epoch: int | None, bands: Mapping[str, Band]
 ) -> None:
-    """One panel: thin frame, faint grid, a legend that finds its own place; bands stand behind their lines."""
-    for spine in ("top", "right"):
-        axes.spines[spine].set_visible(False)
-    axes.grid(visible=True, axis="y", color=FAINT, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.set_title(label, loc="left", fontsize=10, color="#666666")
+    """One panel with a legend that finds its own place; bands stand behind their lines."""
+    panel(axes, label, grid="y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
-    axes.tick_params(length=3)
     if not lines:
-        axes.text(0.5, 0.5, "no metrics yet", ha="center", va="center", transform=axes.transAxes, color="#888888")
+        axes.text(0.5, 0.5, "no metrics yet", ha="center", va="center", transform=axes.transAxes, color=GREY)
         axes.set_yticks([])
         return
     for (name, x, y), colour in zip(lines, colours([line[0] for line in lines]), strict=True):
@@ -126,9 +79,7 @@ def draw_panel(
     if label != "score":
         set_scale(axes, [value for _, _, y in lines for value in y if math.isfinite(value)])
     if best_epoch is not None:
-        axes.axvline(
-            best_epoch, color="#888888", linewidth=1, linestyle=(0, (4, 3)), label=f"best (epoch {best_epoch})"
-        )
+        axes.axvline(best_epoch, color=GREY, linewidth=1, linestyle=(0, (4, 3)), label=f"best (epoch {best_epoch})")
     axes.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=8.5)
 
 

@@ -277,3 +277,19 @@ def test_a_window_that_fits_nowhere_is_told(bench: Bench, made: np.ndarray) -> N
     failed = last(bench.events(body("gaps", window={"horizon": L})), Failed)
     assert (failed.code, failed.pointer) == ("data_error", "/data/window/length")
     assert "none of the 80 validation rows begins a window" in failed.detail
+
+
+def test_all_columns_may_share_one_linear_map_over_time(bench: Bench, made: np.ndarray) -> None:
+    """A convolution of kernel 1 over (times as channels, columns), as docs/science.md has it: Zeng et al. 2023."""
+    conv = {"type": "conv1d", "channels": H, "kernel_size": 1, "layout": "channels_first"}
+    shared = {"layers": [conv], "head": [{"type": "flatten"}]}
+    model = load_trained(files(last(bench.events(body(network=shared)), Checkpoint))[0])
+    weight, bias = (each.detach().numpy() for each in model.network.parameters())
+    assert (weight.shape, bias.shape) == ((H, L, 1), (H,))
+    scale = np.array([[feature.shift, feature.scale] for feature in model.preparation.features])
+    window = made[:L]
+    expected = weight[..., 0] @ ((window - scale[:, 0]) / scale[:, 1]) + bias[:, None]
+    unit, shift = model.preparation.target_unit(H * len(NAMES))
+    expected = expected.reshape(-1) * unit + shift
+    found = np.array(model.predict(inputs=[window.tolist()])["data"], dtype=float).reshape(-1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)

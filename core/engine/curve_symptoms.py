@@ -18,7 +18,7 @@ _ENOUGH_EPOCHS = 10
 _WORSE_THAN_START = 1.2
 _MUCH_WORSE = 3.0
 _SWINGS, _SWING = 8, 0.5
-_LAST, _GAINS, _NEARLY_ALL = 3, 0.03, 0.9
+_LAST, _GAINS, _NEARLY_ALL = 3, 0.05, 0.8
 
 
 @dataclass(slots=True)

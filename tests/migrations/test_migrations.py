@@ -22,6 +22,11 @@ from core.db.tables import Base, Project
 from tests.conftest import DATABASES
 from tests.support.postgres import create_database
 
+_NAMES = "id, project, name, tags, dataset, status, queue, finished_at, fence, batch, crashes, version, event_seq"
+_NAMES += ", metric_seq, announced_seq, progress, created_at, changed_at, queued_at, not_before, dispatched_at"
+_FIRST = "'job_1', 'default', '', '{{}}', 'iris', '{status}', 'q', {finished}, {fence}, 0, 0, 1, 0, 0, 0, '{{}}'"
+JOB = f"INSERT INTO jobs ({_NAMES}) VALUES ({_FIRST}" + 5 * ", '2026-01-01'" + ")"
+
 
 @pytest.fixture(params=DATABASES)
 def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
@@ -72,6 +77,28 @@ def test_up_down_and_up_again(bare_url: str) -> None:
     engine.dispose()
 
 
+def test_rows_of_the_first_version_are_kept(bare_url: str) -> None:
+    """A queued job with its spec and events goes up and down again; what is new is empty."""
+    spec = "INSERT INTO job_specs (job_id, submitted, spec, schema) VALUES ('job_1', '{}', '{}', '{}')"
+    event = "INSERT INTO job_events (job_id, seq, time, type, data) VALUES ('job_1', 1, '2026-01-01', 'log', '{}')"
+    migrate.upgrade(bare_url, "0001")
+    engine = make_engine(bare_url)
+    with engine.begin() as connection:
+        for row in (JOB.format(status="queued", finished="NULL", fence=0), spec, event):
+            connection.exec_driver_sql(row)
+    migrate.upgrade(bare_url)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT id, status, change_seq FROM jobs")).all() == [("job_1", "queued", 0)]
+        assert connection.scalar(text("SELECT count(*) FROM job_specs WHERE changes IS NULL")) == 1
+        connection.exec_driver_sql(event.replace("1, '2026", "2, '2026").replace("'log'", "'change'"))
+    migrate.downgrade(bare_url, "0001")
+    with engine.connect() as connection:
+        events = connection.execute(text("SELECT seq, type FROM job_events ORDER BY seq")).all()
+        assert events == [(1, "log"), (2, "log")]
+        assert connection.scalar(text("SELECT id FROM jobs")) == "job_1"
+    engine.dispose()
+
+
 def test_two_at_once(bare_url: str) -> None:
     command = [sys.executable, "-m", "core.db.migrate"]
     ups = [subprocess.Popen(command, env={**os.environ, "DATABASE_URL": bare_url}) for _ in range(2)]
@@ -81,11 +108,6 @@ def test_two_at_once(bare_url: str) -> None:
 
 def test_the_schema_refuses_what_cannot_be(database_url: str) -> None:
     engine = make_engine(database_url)
-    names = "id, project, name, tags, dataset, status, queue, finished_at, fence, batch, crashes, version, event_seq"
-    names += ", metric_seq, announced_seq, progress, created_at, changed_at, queued_at, not_before, dispatched_at"
-    first = "'job_1', 'default', '', '{{}}', 'iris', '{status}', 'q', {finished}, {fence}, 0, 0, 1, 0, 0, 0, '{{}}'"
-    times = 5 * ", '2026-01-01'"
-    job = f"INSERT INTO jobs ({names}) VALUES ({first}{times})"
     wrong = [
         {"status": "dancing", "finished": "NULL", "fence": 0},
         {"status": "running", "finished": "NULL", "fence": 1},
@@ -97,7 +119,7 @@ def test_the_schema_refuses_what_cannot_be(database_url: str) -> None:
     ]
     for values in wrong:
         with pytest.raises(IntegrityError), engine.begin() as connection:
-            connection.execute(text(job.format(**values)))
+            connection.execute(text(JOB.format(**values)))
     with engine.begin() as connection:
-        connection.execute(text(job.format(status="queued", finished="NULL", fence=0)))
+        connection.execute(text(JOB.format(status="queued", finished="NULL", fence=0)))
     engine.dispose()

@@ -72,10 +72,6 @@ class Settings(BaseSettings):
         """Settings from the environment; a missing or bad one raises pydantic's ValidationError."""
         return cls()
 
-    @property
-    def is_sqlite(self) -> bool:
-        return self.database_url.startswith("sqlite")
-
     def runner_threads(self) -> int:
         """OpenMP threads each runner gets; recorded in its checkpoints, for a resume is exact only with as many."""
         return self.threads or max(1, (os.cpu_count() or 1) // self.slots)

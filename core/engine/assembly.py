@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core.changes import Change
 from core.data.preparation import Preparation
-from core.data.prepare import fold_sizes, prepare
+from core.data.prepare import Prepared, fold_sizes, prepare
 from core.engine.checkpoint import Snapshot, network_tensors, prefixed
 from core.engine.codes import check_codes
 from core.engine.environment import describe, useful_threads
@@ -243,18 +243,9 @@ def assemble(
         flat=flat,
         learner=learner,
         optimizer=build_optimizer(spec.optimizer, flat),
-        evaluator=Evaluator(
-            spec,
-            loss,
-            prepared.preparation,
-            spec.metrics or (),
-            max(network.rows_at_once, batch_size),
-            width=prepared.target_width,
-        ),
+        evaluator=_evaluator(spec, loss, prepared, max(network.rows_at_once, batch_size)),
         batching=batching,
-        pace=Pace(
-            spec.schedule, spec.optimizer.lr, training.epochs * batching.steps_per_epoch, batching.steps_per_epoch
-        ),
+        pace=_pace(spec, batching.steps_per_epoch),
         best=Best(*_judged_by(stopping, has_validation=validation is not None)),
         patience=Patience(stopping),
         tally=Tally(loss, is_classification=spec.task == "classification"),
@@ -288,6 +279,15 @@ def _judged_by(stopping: EarlyStoppingSpec | None, *, has_validation: bool) -> t
 def _batching(spec: JobSpec, num_rows: int, batch_size: int, values_per_row: int) -> Batching:
     has_batch_norm = any(each.over_batch for layer in all_layers(spec.layered()) for each in layer.everything())
     return plan_batches(num_rows, batch_size, values_per_row, spec.monitor.every_steps, needs_two=has_batch_norm)
+
+
+def _pace(spec: JobSpec, steps_per_epoch: int) -> Pace:
+    return Pace(spec.schedule, spec.optimizer.lr, spec.training.epochs * steps_per_epoch, steps_per_epoch)
+
+
+def _evaluator(spec: JobSpec, loss: Loss, prepared: Prepared, rows_at_once: int) -> Evaluator:
+    names = spec.metrics or ()
+    return Evaluator(spec, loss, prepared.preparation, names, rows_at_once, width=prepared.target_width)
 
 
 def _learner(spec: JobSpec, network: nn.Module, flat: FlatParameters, loss: Loss) -> Learner:

@@ -23,8 +23,6 @@ _EXPLODED = 1e3
 _SATURATED_AT_START, _SATURATED = 0.5, 0.9
 # at first half the units of a deep layer may be silent, as all samples look alike there
 _DEAD_AT_START, _DEAD = 0.85, 0.75
-# fewer units than these are chance
-_LEAST_UNITS = 4
 
 
 @dataclass(frozen=True, slots=True)

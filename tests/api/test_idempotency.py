@@ -115,12 +115,17 @@ def test_every_post_takes_a_key_and_keeps_its_answer(live: Live) -> None:
         "/v1/jobs/{job_id}/cancel": (f"/v1/jobs/{live.submit()}/cancel", {}),
         "/v1/jobs/{job_id}/clone": (f"{address}/clone", {"json": {}}),
         "/v1/jobs/{job_id}/continue": (f"{address}/continue", {"json": {"epochs": 1}}),
+        "/v1/lab/optimizers": (
+            "/v1/lab/optimizers?wait=0",
+            {"json": {"surface": "beale", "steps": 5, "optimizers": ["adam"]}},
+        ),
+        "/v1/lab/init": ("/v1/lab/init?wait=0", {"json": {"combinations": [{"activation": "relu", "init": "he"}]}}),
         "/v1/keys": ("/v1/keys", {"json": {"project": "keyed", "scopes": ["read"]}}),
     }
     document = live.http.get("/openapi.json").json()
     posts = {path: call["post"] for path, call in document["paths"].items() if "post" in call}
-    # a prediction needs a worker: tests/api/test_predictions.py has it
-    assert posts.keys() == calls.keys() | {"/v1/jobs/{job_id}/predict"}
+    # both need a trained model: tests/api/test_predictions.py and test_analyses.py have them
+    assert posts.keys() == calls.keys() | {"/v1/jobs/{job_id}/predict", "/v1/jobs/{job_id}/analyses"}
     for path, operation in posts.items():
         assert any(p["name"] == "Idempotency-Key" for p in operation["parameters"]), path
     for path, (target, body) in calls.items():

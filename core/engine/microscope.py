@@ -178,7 +178,9 @@ class Microscope:
         self._seen[index, "signal"] = [torch.linalg.vector_norm(gradient)]
 
     def _see_gradients(self, loss: Tensor) -> None:
-        self._loss = loss.detach()
+        # of several evaluations in a step (lbfgs) the first is that of the weights before it
+        if self._loss is None:
+            self._loss = loss.detach()
         self._gradients = torch._foreach_norm(torch.split(self._flat.gradients, self._sizes))  # noqa: SLF001
 
     def _read(self, step: int, of_a_row: float) -> Look:

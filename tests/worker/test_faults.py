@@ -63,7 +63,7 @@ def test_a_full_disk_ends_the_process_and_not_the_job(monkeypatch: pytest.Monkey
     monkeypatch.setattr(runner, "_run", full)
     # the log stands on the same disk
     monkeypatch.setattr(runner.traceback, "print_exc", full)
-    status = status_of(lambda: list(runner._events({}, tmp_path, runner.Stop())))
+    status = status_of(lambda: list(runner._events({}, tmp_path, runner.Stop(), runner.Asked())))
     assert os.waitstatus_to_exitcode(status) == os.EX_IOERR
     assert "disk may be full" in exits.explain(status, exits.oom_kills())
 
@@ -73,6 +73,6 @@ def test_a_file_that_finds_no_memory_is_the_users_to_mend(monkeypatch: pytest.Mo
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
     monkeypatch.setattr(runner, "_run", unmapped)
-    (failed,) = runner._events({}, tmp_path, runner.Stop())
+    (failed,) = runner._events({}, tmp_path, runner.Stop(), runner.Asked())
     assert isinstance(failed, Failed)
     assert (failed.code, failed.pointer) == ("out_of_memory", "/training/batch_size")

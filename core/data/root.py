@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import zlib
 from collections.abc import Sequence
@@ -41,6 +42,11 @@ def read_root(source: Path, workdir: Path, caps: Caps, selection: Selection) -> 
                 return _read(top, selection, caps)
             except (uproot.DeserializationError, uproot.KeyInFileError, EOFError) as fault:
                 raise bad_data(f"the ROOT file is damaged or cut off: {_first_line(fault)}") from fault
+            except OSError as fault:
+                # a seek before the start, or less than was promised: the file's doing, not the system's
+                if fault.errno in (None, errno.EINVAL):
+                    raise bad_data("the ROOT file is damaged or cut off") from fault
+                raise
 
 
 def _compile_nothing() -> None:

@@ -198,3 +198,16 @@ def test_a_bomb_of_zeros_is_over_before_it_is_felt(tmp_path: Path) -> None:
     assert (tmp_path / "bomb.root").stat().st_size < 2**20
     with pytest.raises(TooLarge, match="declared size"):
         read(tmp_path / "bomb.root", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"root", b"root" + bytes(300), b"root" + b"\xff" * 3000, b"root" + bytes(range(256)) * 12]
+)
+def test_what_only_begins_like_a_root_file_is_told_so(tmp_path: Path, content: bytes) -> None:
+    """And nothing of where the service keeps it."""
+    path = tmp_path / "half.root"
+    path.write_bytes(content)
+    with pytest.raises(Invalid) as caught:
+        ingest(path, "root", tmp_path, Limits(), read_selection("root", {}))
+    assert "the file has no tree" in str(caught.value) or "damaged or cut off" in str(caught.value)
+    assert tmp_path.name not in str(caught.value)

@@ -15,7 +15,7 @@ from tests.support.service import wait_until
 FOLDED: dict[str, Any] = {
     **LONG,
     "data": {"dataset": "digits", "split": {"folds": 3, "test": 0.1}},
-    "training": {"epochs": 12, "batch_size": 8, "seed": 3},
+    "training": {"epochs": 12, "batch_size": 2, "seed": 3},
 }
 
 

@@ -80,6 +80,7 @@ def make_document(app: FastAPI) -> dict[str, Any]:
     _add(schemas, "AnalysisRequest", analysis_schema(), prefix="Analysis")
     _add(schemas, "OptimizersRequest", experiment_schema("optimizers"))
     _add(schemas, "InitRequest", experiment_schema("init"))
+    _add(schemas, "ActivationsRequest", experiment_schema("activations"))
     # bodies that routes read themselves, and the error
     for model in (Problem, Continue, NewKey, Predict):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")

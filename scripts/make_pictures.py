@@ -135,7 +135,12 @@ def _of_answer(client: httpx.Client, path: str, request: dict[str, Any], suffix:
     return _sound(client.get(answer["links"][suffix[1:]])).content
 
 
-_MAKERS: dict[Kind, Callable[[httpx.Client, Order], bytes]] = {"job": _of_job, "optimizers": _of_lab, "init": _of_lab}
+_MAKERS: dict[Kind, Callable[[httpx.Client, Order], bytes]] = {
+    "job": _of_job,
+    "optimizers": _of_lab,
+    "init": _of_lab,
+    "activations": _of_lab,
+}
 
 
 def _sound(response: httpx.Response) -> httpx.Response:

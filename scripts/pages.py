@@ -18,7 +18,7 @@ from typing import Any, Literal
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "lecture"
 _BLOCK = re.compile(r"^```json *(\{[^\n]*\})?\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 
-Kind = Literal["job", "optimizers", "init"]
+Kind = Literal["job", "optimizers", "init", "activations"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Block:
         """What the body is: a job's spec, or a request to one of the lab's two benches."""
         if "network" in self.body and "data" in self.body and "optimizers" not in self.body:
             return "job"
-        return "optimizers" if "optimizers" in self.body else "init"
+        return "init" if "combinations" in self.body else "optimizers" if "optimizers" in self.body else "activations"
 
     def __str__(self) -> str:
         return f"{self.page}-{self.number}"

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from api.drawing import Curves, Layers
 from api.pictures import (
+    activations,
     calibration,
     confusion,
     curves,
@@ -47,6 +48,7 @@ PICTURES: dict[str, Callable[[Data], Figure]] = {
     # of the lab
     "optimizers": optimizers.draw,
     "init": first_values.draw,
+    "activations": activations.draw,
 }
 ANIMATED: dict[str, Callable[[Data], bytes]] = {"optimizers": optimizers.animated}
 """Pictures that move as SVG and stand still as PNG."""

@@ -1,4 +1,4 @@
-"""The lab: optimizers side by side, and first values through many layers; no job needed."""
+"""The lab: optimizers side by side, first values through many layers, activations over a range; no job needed."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ SIGNALS: dict[str, Any] = {
     "depth": 50,
     "combinations": [{"activation": "relu", "init": "he"}, {"activation": "sigmoid", "init": "xavier"}],
 }
+
+GALLERY: dict[str, Any] = {"activations": ["sigmoid", "tanh", "relu", {"type": "leaky_relu", "negative_slope": 0.1}]}
 
 
 @router.post(
@@ -66,6 +68,28 @@ async def compare_inits(
         who,
         body,
         ask=lambda session: lab.ask(session, who, "init", body.value(), parts.limits),
+        wait_s=wait,
+    )
+
+
+@router.post(
+    "/v1/lab/activations",
+    status_code=201,
+    response_model=Analysis,
+    openapi_extra=reads({"$ref": "#/components/schemas/ActivationsRequest"}, GALLERY),
+    responses={200: KNOWN, **posts(429)},
+)
+async def compare_activations(
+    *, request: Request, who: Writer, body: JsonBody, parts: PartsDep, wait: AskWait = 10, key: IdempotencyKey = None
+) -> Response:
+    """Draws activations and their derivatives, which bound what a layer passes back."""
+    del key  # declared for the document; `once` reads and checks it
+    return await asked(
+        request,
+        parts,
+        who,
+        body,
+        ask=lambda session: lab.ask(session, who, "activations", body.value(), parts.limits),
         wait_s=wait,
     )
 

@@ -12,7 +12,7 @@ from core.spec.activations import ActivationLayer
 from core.spec.analyses import ANALYSES, AnalysisRequest
 from core.spec.inits import Init
 from core.spec.job import JobSpec
-from core.spec.lab import InitLab, NetworkRace, SurfaceRace
+from core.spec.lab import ActivationLab, InitLab, NetworkRace, SurfaceRace
 from core.spec.layers import LAYERS
 from core.spec.losses import Loss
 from core.spec.metrics import METRICS
@@ -71,6 +71,11 @@ def experiment_schema(kind: str) -> dict[str, Any]:
     if kind == "init":
         schema = InitLab.model_json_schema()
         _allow_names(schema["$defs"]["Combination"]["properties"], "activation", "init")
+        return schema
+    if kind == "activations":
+        schema = ActivationLab.model_json_schema()
+        entries = schema["properties"]["activations"]
+        entries["items"] = {"anyOf": [{"type": "string"}, entries["items"]]}
         return schema
     schema = TypeAdapter(SurfaceRace | NetworkRace).json_schema()
     definitions = schema["$defs"]

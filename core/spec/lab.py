@@ -158,5 +158,28 @@ class InitLab(SpecModel):
         return self
 
 
-EXPERIMENTS = ("optimizers", "init")
+class ActivationLab(SpecModel):
+    """Activations and their derivatives over a range of z."""
+
+    activations: Annotated[
+        tuple[Annotated[ActivationLayer, Field(discriminator="type")], ...], Field(min_length=1, max_length=12)
+    ] = Field(description="activations to look at, 1 to 12")
+    low: Coordinate = Field(-6.0, description="least z, -1000 to 1000; default -6")
+    high: Coordinate = Field(6.0, description="greatest z, above low, up to 1000; default 6")
+    points: Annotated[Count, Field(ge=2, le=2001)] = Field(
+        241, description="points from low to high, both included, 2 to 2001; default 241"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ActivationLab:
+        if self.low >= self.high:
+            raise PydanticCustomError(
+                "empty_range",
+                "received low {low} and high {high}, expected low below high; do raise high",
+                {"low": self.low, "high": self.high, "field": "high"},
+            )
+        return self
+
+
+EXPERIMENTS = ("optimizers", "init", "activations")
 """What `POST /v1/lab/...` carries out; the engine's table has the same keys."""

@@ -12,14 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from core.errors import FieldError, Invalid
 from core.spec.findings import show
-from core.spec.lab import EXPERIMENTS, InitLab, NetworkRace, SurfaceRace
+from core.spec.lab import EXPERIMENTS, ActivationLab, InitLab, NetworkRace, SurfaceRace
 from core.spec.limits import Limits
 from core.spec.locate import locate
 from core.spec.plan import FindSchema, Plan, check_job
 from core.spec.validation import translated
 
 Model = TypeVar("Model", bound=BaseModel)
-Experiment = SurfaceRace | NetworkRace | InitLab
+Experiment = SurfaceRace | NetworkRace | InitLab | ActivationLab
 # pointer of what was written out -> pointer of what the user wrote
 _Places = dict[str, str]
 
@@ -32,6 +32,8 @@ def read_experiment(kind: str, body: object) -> Experiment:
     places: _Places = {}
     if kind == "init":
         return _read(InitLab, _written_out(body, "combinations", _combination, places), places)
+    if kind == "activations":
+        return _read(ActivationLab, _written_out(body, "activations", _typed, places), places)
     if "surface" in body and ("network" in body or "data" in body):
         detail = "received a surface beside a network, expected one of them; do remove surface, or network and data"
         raise _invalid([FieldError("/surface", "surface_or_network", detail)])

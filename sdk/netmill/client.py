@@ -167,6 +167,17 @@ class Client:
             self._transport, "/v1/lab/init", {"combinations": list(combinations), **fields}, timeout_s
         )
 
+    def lab_activations(
+        self, activations: Sequence[str | Mapping[str, Any]], *, timeout_s: float | None = None, **fields: Any
+    ) -> Analysis:
+        """Activations and their derivatives over a range of z; waited for as `Job.analyse` does.
+
+        `client.lab_activations(["sigmoid", "tanh", "relu"], low=-4, high=4).save("activations.svg")`
+        """
+        return Analysis.asked(
+            self._transport, "/v1/lab/activations", {"activations": list(activations), **fields}, timeout_s
+        )
+
     def experiment(self, experiment_id: str) -> Analysis:
         """A handle on an experiment of the lab; raises NotFoundError."""
         return Analysis(self._transport, AnalysisState.of(self._transport.get(f"/v1/lab/{segment(experiment_id)}")))

@@ -119,6 +119,7 @@ def test_every_post_takes_a_key_and_keeps_its_answer(live: Live) -> None:
             "/v1/lab/optimizers?wait=0",
             {"json": {"surface": "beale", "steps": 5, "optimizers": ["adam"]}},
         ),
+        "/v1/lab/activations": ("/v1/lab/activations?wait=0", {"json": {"activations": ["relu"]}}),
         "/v1/lab/init": ("/v1/lab/init?wait=0", {"json": {"combinations": [{"activation": "relu", "init": "he"}]}}),
         "/v1/keys": ("/v1/keys", {"json": {"project": "keyed", "scopes": ["read"]}}),
     }

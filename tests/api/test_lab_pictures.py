@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import Any
+from typing import Any, get_args
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from api.pictures import render
 from core.engine.lab import experiment
+from core.spec.activations import ActivationName
 
 SVG = "{http://www.w3.org/2000/svg}"
 MOST_BYTES = 300_000
@@ -73,6 +74,7 @@ EXPERIMENTS = {
     "one layer": lambda: experiment(
         "init", {"depth": 1, "width": 1, "batch": 1, "combinations": [{"activation": "relu", "init": "zeros"}]}, None
     ),
+    "every activation": lambda: experiment("activations", {"activations": sorted(get_args(ActivationName))[:12]}, None),
     "beyond numbers": lambda: experiment(
         "init",
         {"depth": 100, "width": 8, "combinations": [{"activation": None, "init": {"type": "normal", "std": 1e6}}]},

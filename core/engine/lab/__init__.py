@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
+from core.engine.lab.activations import activations
 from core.engine.lab.first_values import first_values
 from core.engine.lab.network_race import Training, network_race
 from core.engine.lab.surface_race import surface_race
 from core.engine.safe import json_safe
-from core.spec.lab import EXPERIMENTS, InitLab, SurfaceRace
+from core.spec.lab import EXPERIMENTS, ActivationLab, InitLab, SurfaceRace
 from core.spec.lab_request import read_experiment
 
 __all__ = ["EXPERIMENTS", "Training", "experiment"]
@@ -25,6 +26,8 @@ def experiment(kind: str, body: dict[str, Any], training: Training | None, *, th
     torch.set_num_threads(threads)
     if isinstance(request, InitLab):
         found = first_values(request)
+    elif isinstance(request, ActivationLab):
+        found = activations(request)
     elif isinstance(request, SurfaceRace):
         found = surface_race(request)
     else:

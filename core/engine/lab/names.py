@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from core.spec.activations import ActivationLayer
 from core.spec.base import SpecModel
 from core.spec.lab import Combination, Entrant
 
@@ -22,6 +23,15 @@ def combination_names(combinations: Iterable[Combination]) -> list[str]:
     return _unique([each.name or _of_combination(each) for each in combinations])
 
 
+def activation_names(activations: Iterable[ActivationLayer]) -> list[str]:
+    """One name for each, no two the same: `leaky_relu negative_slope 0.1`."""
+    return _unique([_of_activation(each) for each in activations])
+
+
+def _of_activation(activation: ActivationLayer) -> str:
+    return " ".join([activation.type, *_unusual(activation, ())])
+
+
 def _of_entrant(entrant: Entrant) -> str:
     optimizer = entrant.optimizer
     words = [optimizer.type, f"lr {optimizer.lr:g}", *_unusual(optimizer, ("lr",))]
@@ -32,7 +42,7 @@ def _of_entrant(entrant: Entrant) -> str:
 
 def _of_combination(combination: Combination) -> str:
     activation = combination.activation
-    first = "linear" if activation is None else " ".join([activation.type, *_unusual(activation, ())])
+    first = "linear" if activation is None else _of_activation(activation)
     return f"{first}, {' '.join([combination.init.type, *_unusual(combination.init, ())])}"
 
 

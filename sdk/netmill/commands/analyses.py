@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,22 +46,26 @@ def analyse(
 
 def lab(
     session: Session,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="optimizers or init.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="optimizers, init or activations.")],
     spec: Annotated[str, typer.Argument(metavar="SPEC.json", help="What to compare; - reads standard input.")],
     out: Out = None,
     timeout: Timeout = None,
 ) -> None:
-    """Compare optimizers, or first values through many layers: netmill lab optimizers SPEC.json -o race.svg."""
-    if kind not in ("optimizers", "init"):
-        raise ValueError(f"received the experiment {kind!r}, expected optimizers or init")
+    """Compare optimizers, first values in many layers, or activations: netmill lab optimizers SPEC.json -o race.svg."""
+    calls: dict[str, Callable[..., Analysis]] = {
+        "optimizers": session.client.lab_optimizers,
+        "init": session.client.lab_init,
+        "activations": session.client.lab_activations,
+    }
+    if kind not in calls:
+        raise ValueError(f"received the experiment {kind!r}, expected {', '.join(calls)}")
     _check_suffix(out)
     body = read_json(spec)
-    field = "optimizers" if kind == "optimizers" else "combinations"
+    field = "combinations" if kind == "init" else kind
     if not isinstance(body, dict) or not isinstance(body.get(field), list):
         raise ValueError(f'{spec} holds no experiment, expected an object {{"{field}": [...], ...}}')
-    call = session.client.lab_optimizers if kind == "optimizers" else session.client.lab_init
     entries = body.pop(field)
-    _show(session, call(entries, timeout_s=timeout, **body), out)
+    _show(session, calls[kind](entries, timeout_s=timeout, **body), out)
 
 
 def _field(text: str) -> tuple[str, Any]:

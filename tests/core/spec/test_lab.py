@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.errors import Invalid
-from core.spec.lab import InitLab, NetworkRace, SurfaceRace
+from core.spec.lab import ActivationLab, InitLab, NetworkRace, SurfaceRace
 from core.spec.lab_request import plan_race, read_experiment
 from core.spec.limits import Limits
 
@@ -115,5 +115,6 @@ def test_faults_of_the_plan_stand_where_the_race_has_them() -> None:
 def test_every_example_of_the_page_is_an_experiment() -> None:
     page = (Path(__file__).parents[3] / "docs" / "lab.md").read_text("utf-8")
     bodies = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
-    kinds = [type(read_experiment("init" if "combinations" in body else "optimizers", body)) for body in bodies]
-    assert set(kinds) == {SurfaceRace, NetworkRace, InitLab}
+    fields = {"combinations": "init", "optimizers": "optimizers", "activations": "activations"}
+    kinds = [type(read_experiment(next(fields[name] for name in fields if name in body), body)) for body in bodies]
+    assert set(kinds) == {SurfaceRace, NetworkRace, InitLab, ActivationLab}

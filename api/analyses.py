@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from anyio import to_thread
+from fastapi import Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
 
 from api.bodies import Body
 from api.conditional import answer, conditional, conditional_model
+from api.deps import IdempotencyKey, JsonBody, PartsDep, Writer
+from api.documents import posts, reads
 from api.idempotency import once
 from api.parts import Parts
 from api.schemas.analyses import Analysis, AnalysisLinks
@@ -23,31 +25,65 @@ from core.services import analyses
 from core.services.analyses import OVER, AnalysisView
 from core.services.principal import Principal
 
-Ask = Callable[[Session], tuple[AnalysisView, bool]]
+Enter = Callable[[Session, object], tuple[AnalysisView, bool]]
 Kind = Literal["svg", "png"]
+AskWait = Annotated[
+    float, Query(ge=0, le=60, allow_inf_nan=False, description="seconds to hold the request until it is over")
+]
 MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 # a request that holds its Idempotency-Key so much longer than it waits is dead
 _STALE_S = 60.0
 
 
-async def asked(request: Request, parts: Parts, who: Principal, body: Body, *, ask: Ask, wait_s: float) -> Response:
-    """What `ask` enters, after `wait_s` at the latest: 201 when it is new, 200 when it was asked before."""
-    async with once(request, parts, who, body.raw, stale_s=wait_s + _STALE_S) as right:
-        view, is_new = await run_in_threadpool(_enter, parts, ask)
-        if not view.over and wait_s:
-            await while_connected(request, _wait(parts, view.id, wait_s))
-        shown = await run_in_threadpool(_shown, parts, who, view)
-        headers = {"Location": AnalysisLinks.of(view).self_}
-        response = answer(shown, status=201 if is_new else 200, headers=headers)
-        return await run_in_threadpool(right.answer_alone, parts.sessions, response)
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A request for an analysis or an experiment, and for how long it is held."""
+
+    request: Request
+    parts: Parts
+    who: Principal
+    body: Body
+    wait_s: float
+
+    async def answered(self, enter: Enter) -> Response:
+        """What `enter` makes of the body, after `wait_s` at the latest: 201 when it is new, 200 when it is known."""
+        parts = self.parts
+        async with once(self.request, parts, self.who, self.body.raw, stale_s=self.wait_s + _STALE_S) as right:
+            view, is_new = await run_in_threadpool(self._entered, enter)
+            if not view.over and self.wait_s:
+                await while_connected(self.request, _wait(parts, view.id, self.wait_s))
+            shown = await run_in_threadpool(_shown, parts, self.who, view)
+            headers = {"Location": AnalysisLinks.of(view).self_}
+            response = answer(shown, status=201 if is_new else 200, headers=headers)
+            return await run_in_threadpool(right.answer_alone, parts.sessions, response)
+
+    def _entered(self, enter: Enter) -> tuple[AnalysisView, bool]:
+        with transaction(self.parts.sessions) as session:
+            view, is_new = enter(session, self.body.value())
+        if is_new:
+            self.parts.queue.publish_analysis(view.id)
+        return view, is_new
 
 
-def _enter(parts: Parts, ask: Ask) -> tuple[AnalysisView, bool]:
-    with transaction(parts.sessions) as session:
-        view, is_new = ask(session)
-    if is_new:
-        parts.queue.publish_analysis(view.id)
-    return view, is_new
+async def get_asking(
+    *, request: Request, parts: PartsDep, who: Writer, body: JsonBody, wait: AskWait = 10, key: IdempotencyKey = None
+) -> Asking:
+    """What every POST of an analysis or an experiment takes."""
+    del key  # declared for the document; `once` reads and checks it
+    return Asking(request, parts, who, body, wait)
+
+
+AskingDep = Annotated[Asking, Depends(get_asking)]
+
+
+def asks(schema: str, example: dict[str, Any], *statuses: int) -> dict[str, Any]:
+    """What the route of such a POST declares."""
+    return {
+        "status_code": 201,
+        "response_model": Analysis,
+        "openapi_extra": reads({"$ref": f"#/components/schemas/{schema}"}, example),
+        "responses": {200: {"model": Analysis, "description": "asked before: the same analysis"}, **posts(*statuses)},
+    }
 
 
 async def _wait(parts: Parts, analysis_id: str, wait_s: float) -> bool:

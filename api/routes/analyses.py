@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
-from api.analyses import MEDIA_TYPES, asked, picture, shown
+from api.analyses import MEDIA_TYPES, AskingDep, asks, picture, shown
 from api.conditional import conditional_model
-from api.deps import Cursor, IdempotencyKey, JsonBody, Limit, PartsDep, Reader, Transaction, Wait, Writer, after_commit
-from api.documents import binary, conditionals, posts, problems, reads
+from api.deps import Cursor, Limit, PartsDep, Reader, Transaction, Wait, Writer, after_commit
+from api.documents import binary, conditionals, problems
 from api.routes.jobs import JobId
 from api.schemas.analyses import Analysis, AnalysisPage
 from core.db.session import reading
@@ -18,40 +18,16 @@ from core.services import analyses
 
 router = APIRouter(tags=["analyses"])
 AnalysisId = Annotated[str, Path(min_length=1, max_length=100)]
-AskWait = Annotated[
-    float, Query(ge=0, le=60, allow_inf_nan=False, description="seconds to hold the request until it is over")
-]
-ASK = reads({"$ref": "#/components/schemas/AnalysisRequest"}, {"type": "confusion", "checkpoint": "best"})
-KNOWN = {"model": Analysis, "description": "asked before: the same analysis"}
 
 
 @router.post(
     "/v1/jobs/{job_id}/analyses",
-    status_code=201,
-    response_model=Analysis,
-    openapi_extra=ASK,
-    responses={200: KNOWN, **posts(404, 429)},
+    **asks("AnalysisRequest", {"type": "confusion", "checkpoint": "best"}, 404, 429),
 )
-async def analyse_job(
-    *,
-    request: Request,
-    job_id: JobId,
-    who: Writer,
-    body: JsonBody,
-    parts: PartsDep,
-    wait: AskWait = 10,
-    key: IdempotencyKey = None,
-) -> Response:
+async def analyse_job(job_id: JobId, asking: AskingDep) -> Response:
     """Asks for an analysis of a checkpoint; what was asked before is answered from what is stored."""
-    del key  # declared for the document; `once` reads and checks it
-    return await asked(
-        request,
-        parts,
-        who,
-        body,
-        ask=lambda session: analyses.ask(session, who, job_id, body.value(), parts.limits),
-        wait_s=wait,
-    )
+    limits = asking.parts.limits
+    return await asking.answered(lambda session, body: analyses.ask(session, asking.who, job_id, body, limits))
 
 
 @router.get("/v1/jobs/{job_id}/analyses", response_model=AnalysisPage, responses=conditionals(404))

@@ -7,10 +7,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.analyses import MEDIA_TYPES, asked, picture, shown
-from api.deps import IdempotencyKey, JsonBody, PartsDep, Reader, Transaction, Wait, Writer, after_commit
-from api.documents import binary, conditionals, posts, problems, reads
-from api.routes.analyses import KNOWN, AnalysisId, AskWait
+from api.analyses import MEDIA_TYPES, Asking, AskingDep, asks, picture, shown
+from api.deps import PartsDep, Reader, Transaction, Wait, Writer, after_commit
+from api.documents import binary, conditionals, problems
+from api.routes.analyses import AnalysisId
 from api.schemas.analyses import Analysis
 from core.services import analyses, lab
 
@@ -24,74 +24,29 @@ SIGNALS: dict[str, Any] = {
     "depth": 50,
     "combinations": [{"activation": "relu", "init": "he"}, {"activation": "sigmoid", "init": "xavier"}],
 }
-
 GALLERY: dict[str, Any] = {"activations": ["sigmoid", "tanh", "relu", {"type": "leaky_relu", "negative_slope": 0.1}]}
 
 
-@router.post(
-    "/v1/lab/optimizers",
-    status_code=201,
-    response_model=Analysis,
-    openapi_extra=reads({"$ref": "#/components/schemas/OptimizersRequest"}, RACE),
-    responses={200: KNOWN, **posts(429)},
-)
-async def compare_optimizers(
-    *, request: Request, who: Writer, body: JsonBody, parts: PartsDep, wait: AskWait = 10, key: IdempotencyKey = None
-) -> Response:
+@router.post("/v1/lab/optimizers", **asks("OptimizersRequest", RACE, 429))
+async def compare_optimizers(asking: AskingDep) -> Response:
     """Sends several optimizers down one surface, or trains one network with each of them."""
-    del key  # declared for the document; `once` reads and checks it
-    return await asked(
-        request,
-        parts,
-        who,
-        body,
-        ask=lambda session: lab.ask(session, who, "optimizers", body.value(), parts.limits),
-        wait_s=wait,
-    )
+    return await _experiment("optimizers", asking)
 
 
-@router.post(
-    "/v1/lab/init",
-    status_code=201,
-    response_model=Analysis,
-    openapi_extra=reads({"$ref": "#/components/schemas/InitRequest"}, SIGNALS),
-    responses={200: KNOWN, **posts(429)},
-)
-async def compare_inits(
-    *, request: Request, who: Writer, body: JsonBody, parts: PartsDep, wait: AskWait = 10, key: IdempotencyKey = None
-) -> Response:
+@router.post("/v1/lab/init", **asks("InitRequest", SIGNALS, 429))
+async def compare_inits(asking: AskingDep) -> Response:
     """Sends a batch through many layers and a gradient back, for activations and first values side by side."""
-    del key  # declared for the document; `once` reads and checks it
-    return await asked(
-        request,
-        parts,
-        who,
-        body,
-        ask=lambda session: lab.ask(session, who, "init", body.value(), parts.limits),
-        wait_s=wait,
-    )
+    return await _experiment("init", asking)
 
 
-@router.post(
-    "/v1/lab/activations",
-    status_code=201,
-    response_model=Analysis,
-    openapi_extra=reads({"$ref": "#/components/schemas/ActivationsRequest"}, GALLERY),
-    responses={200: KNOWN, **posts(429)},
-)
-async def compare_activations(
-    *, request: Request, who: Writer, body: JsonBody, parts: PartsDep, wait: AskWait = 10, key: IdempotencyKey = None
-) -> Response:
+@router.post("/v1/lab/activations", **asks("ActivationsRequest", GALLERY, 429))
+async def compare_activations(asking: AskingDep) -> Response:
     """Draws activations and their derivatives, which bound what a layer passes back."""
-    del key  # declared for the document; `once` reads and checks it
-    return await asked(
-        request,
-        parts,
-        who,
-        body,
-        ask=lambda session: lab.ask(session, who, "activations", body.value(), parts.limits),
-        wait_s=wait,
-    )
+    return await _experiment("activations", asking)
+
+
+async def _experiment(kind: str, asking: Asking) -> Response:
+    return await asking.answered(lambda session, body: lab.ask(session, asking.who, kind, body, asking.parts.limits))
 
 
 @router.get(

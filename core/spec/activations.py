@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from core.spec.base import Bool, Float, NonNegative, Positive, Shape
+from core.spec.base import Bool, Float, NonNegative, Positive, Shape, check_range
 from core.spec.layer_base import LAYOUT, LayerBase, LayoutChoice
 
 
@@ -108,12 +107,7 @@ class HardTanh(Activation):
 
     @model_validator(mode="after")
     def _ordered(self) -> HardTanh:
-        if self.min_val >= self.max_val:
-            raise PydanticCustomError(
-                "empty_range",
-                "received min_val {low} and max_val {high}, expected min_val below max_val; do raise max_val",
-                {"low": self.min_val, "high": self.max_val, "field": "max_val"},
-            )
+        check_range(self, "min_val", "max_val")
         return self
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 Shape = tuple[int, ...]
 """Axes of one sample: (features,), (channels, height, width), (time, features); never the batch axis."""
@@ -25,6 +26,17 @@ MetricName = Annotated[str, Field(pattern=METRIC_PATTERN, max_length=100)]
 """`<split>.<metric>`, such as validation.loss."""
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+def check_range(model: BaseModel, low: str, high: str) -> None:
+    """Raises a fault at the field `high` where the field `low` is not below it."""
+    least, greatest = getattr(model, low), getattr(model, high)
+    if least >= greatest:
+        raise PydanticCustomError(
+            "empty_range",
+            f"received {low} {{least}} and {high} {{greatest}}, expected {low} below {high}; do raise {high}",
+            {"least": least, "greatest": greatest, "field": high},
+        )
 
 
 class SpecModel(BaseModel):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from core.spec.base import Float, NonNegative, Positive, SpecModel
+from core.spec.base import Float, NonNegative, Positive, SpecModel, check_range
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Distribution = Literal["normal", "uniform"]
@@ -67,12 +66,7 @@ class Uniform(SpecModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> Uniform:
-        if self.low >= self.high:
-            raise PydanticCustomError(
-                "empty_range",
-                "received low {low} and high {high}, expected low below high; do raise high",
-                {"low": self.low, "high": self.high, "field": "high"},
-            )
+        check_range(self, "low", "high")
         return self
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.spec.activations import ActivationLayer
-from core.spec.base import Bool, Count, Float, NonNegative, Seed, SpecModel
+from core.spec.base import Bool, Count, Float, NonNegative, Seed, SpecModel, check_range
 from core.spec.data import DataSpec
 from core.spec.inits import Init
 from core.spec.losses import AutoLoss, Loss
@@ -172,12 +172,7 @@ class ActivationLab(SpecModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> ActivationLab:
-        if self.low >= self.high:
-            raise PydanticCustomError(
-                "empty_range",
-                "received low {low} and high {high}, expected low below high; do raise high",
-                {"low": self.low, "high": self.high, "field": "high"},
-            )
+        check_range(self, "low", "high")
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -40,9 +41,9 @@ class NetworkBase(SpecModel):
     head: Layers | None = Field(None, description=_HEAD)
     init: Init | None = Field(None, description=_INIT)
 
+    @abstractmethod
     def body(self, shape: Shape | None) -> list[Placed]:
         """The layers before the output for samples of `shape`, None while it is not known; raises ShapeError."""
-        raise NotImplementedError
 
     def ending(self, wanted: Shape) -> list[Placed] | None:  # noqa: ARG002 - families with an end of their own override it
         """Output layers of its own for outputs of the shape `wanted`; None: those that the task asks for."""

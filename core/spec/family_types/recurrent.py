@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -34,8 +35,9 @@ class RecurrentFamily(NetworkBase):
                 layers.append(place("dropout", "dropout", p=self.dropout))
         return layers
 
+    @abstractmethod
     def _cell(self) -> tuple[Cell, dict[str, Any]]:
-        raise NotImplementedError
+        """The type of the layers and the fields that are its own."""
 
 
 class RecurrentNetwork(RecurrentFamily):

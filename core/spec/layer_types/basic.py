@@ -13,17 +13,12 @@ from core.spec.inits import Init
 from core.spec.layer_base import BIAS_INIT, LAYOUT, WEIGHT_INIT, LayerBase, LayoutChoice, ShapeError, Signal
 
 
-class Linear(LayerBase):
-    """W x + b with W of units x inputs (PyTorch's shape)."""
+class ToUnits(LayerBase):
+    """What layers from one axis of features to `units` outputs have in common."""
 
-    synonyms: ClassVar[Mapping[str, str]] = {"out_features": "units"}
     widths: ClassVar[tuple[str, ...]] = ("units",)
-    linear_map: ClassVar[bool] = True
-    type: Literal["linear"] = "linear"
-    units: Count = Field(description="outputs of the layer, from 1")
-    bias: Bool = Field(True, description="whether b is there; default true")
-    init: Init | None = Field(None, description=WEIGHT_INIT)
-    bias_init: Init | None = Field(None, description=BIAS_INIT)
+    type: str = ""
+    units: Count
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 1:
@@ -36,6 +31,18 @@ class Linear(LayerBase):
 
     def shape_of_any(self) -> Shape:
         return (self.units,)
+
+
+class Linear(ToUnits):
+    """W x + b with W of units x inputs (PyTorch's shape)."""
+
+    synonyms: ClassVar[Mapping[str, str]] = {"out_features": "units"}
+    linear_map: ClassVar[bool] = True
+    type: Literal["linear"] = "linear"
+    units: Count = Field(description="outputs of the layer, from 1")
+    bias: Bool = Field(True, description="whether b is there; default true")
+    init: Init | None = Field(None, description=WEIGHT_INIT)
+    bias_init: Init | None = Field(None, description=BIAS_INIT)
 
     def parameter_count(self, shape: Shape) -> int:
         return (shape[-1] + self.bias) * self.units

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
@@ -43,9 +44,9 @@ class Block(LayerBase):
     def bends(self) -> bool:
         return any(layer.bends() for _, layer in self.inner())
 
+    @abstractmethod
     def _own_flops(self, shape: Shape) -> int:
         """What joins the ways: an addition for each value and way but one."""
-        raise NotImplementedError
 
 
 class Residual(Block):

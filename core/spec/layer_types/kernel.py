@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from core.spec.base import Count, Shape
-from core.spec.layer_base import LayerBase, ShapeError
+from core.spec.layer_types.basic import ToUnits
 
 
-class RBF(LayerBase):
+class RBF(ToUnits):
     """exp(-|x - c|^2 / (2 s^2)) for each unit's centre c and width s, Broomhead and Lowe 1988.
 
     Centres begin where k-means (k-means++ and Lloyd) finds them in what reaches the layer from the training rows,
@@ -20,24 +20,11 @@ class RBF(LayerBase):
     """
 
     nonlinear: ClassVar[bool] = True
-    widths: ClassVar[tuple[str, ...]] = ("units",)
     type: Literal["rbf"] = "rbf"
     units: Count = Field(description="centres, from 1")
     centres: Literal["data", "learnt"] = Field(
         "data", description="data: k-means finds them and they stay; learnt: they begin there and are learnt on"
     )
-
-    def output_shape(self, shape: Shape) -> Shape:
-        if len(shape) != 1:
-            raise ShapeError(
-                f"received an input of shape {list(shape)}, expected one axis of features; "
-                'do put {"type": "flatten"} before this layer',
-                code="needs_flatten",
-            )
-        return (self.units,)
-
-    def shape_of_any(self) -> Shape:
-        return (self.units,)
 
     def parameter_count(self, shape: Shape) -> int:
         return self.units * (1 + (math.prod(shape) if self.centres == "learnt" else 0))

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from core.spec.base import Count, NonNegative, Shape
 from core.spec.inits import Init
-from core.spec.layer_base import BIAS_INIT, WEIGHT_INIT, LayerBase, ShapeError
+from core.spec.layer_base import BIAS_INIT, WEIGHT_INIT, LayerBase
+from core.spec.layer_types.basic import ToUnits
 
 NoiseKind = Literal["additive", "multiplicative", "masking", "salt_and_pepper"]
 
@@ -32,14 +33,13 @@ class Noise(LayerBase):
     )
 
 
-class Latent(LayerBase):
+class Latent(ToUnits):
     """z = m + e exp(v/2): mean m and log-variance v are linear maps of the input; e from N(0, 1) in training, 0 after.
 
     beta KL(N(m, exp v) || N(0, 1)) = beta sum(m^2 + exp v - 1 - v)/2 of each row is added to its loss,
     Kingma and Welling 2014.
     """
 
-    widths: ClassVar[tuple[str, ...]] = ("units",)
     synonyms: ClassVar[dict[str, str]] = {"latent_dim": "units"}
     type: Literal["latent"] = "latent"
     units: Count = Field(description="axes of the latent space, from 1")
@@ -50,18 +50,6 @@ class Latent(LayerBase):
     )
     init: Init | None = Field(None, description=WEIGHT_INIT)
     bias_init: Init | None = Field(None, description=BIAS_INIT)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        if len(shape) != 1:
-            raise ShapeError(
-                f"received an input of shape {list(shape)}, expected one axis of features; "
-                'do put {"type": "flatten"} before this layer',
-                code="needs_flatten",
-            )
-        return (self.units,)
-
-    def shape_of_any(self) -> Shape:
-        return (self.units,)
 
     def parameter_count(self, shape: Shape) -> int:
         return 2 * (shape[-1] + 1) * self.units

@@ -16,12 +16,18 @@ from core.spec.labels import Label, refuse_train_on, resolve_label
 from core.spec.layer_base import Code
 from core.spec.limits import Limits
 from core.spec.metrics import Task
+from core.spec.targets import (
+    MAX_AUTO_CLASSES,
+    class_names,
+    mismatch,
+    several_targets,
+    task_of,
+    task_without_target,
+    warn_of_floats,
+)
 from core.spec.window_roles import with_window
 
-MAX_AUTO_CLASSES = 50
-_TARGET_NAMES = frozenset({"label", "labels", "target", "class", "y"})
 _SPLITS = ("train", "validation", "test")
-_NEEDS_TARGET = ("/data/target", "/task", "/data/dataset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ def assign_roles(spec: JobSpec, schema: DatasetSchema, limits: Limits, findings:
     data = _with_defaults(spec.data, schema, task, targets)
     reserved = _reserved(data, schema, findings)
     classes = (
-        _classes(targets[0].categories, targets[0].name, findings) if task == "classification" and targets else None
+        class_names(targets[0].categories, targets[0].name, findings) if task == "classification" and targets else None
     )
     features = table_features(data, schema, reserved, limits, findings)
     resolved = data.model_copy(update={"features": features.listed or None})
@@ -110,113 +116,17 @@ def _targets(spec: JobSpec, schema: DatasetSchema, findings: Findings) -> list[C
 
 def _table_task(spec: JobSpec, targets: list[Column], schema: DatasetSchema, findings: Findings) -> Task | None:
     if not targets:
-        return _task_without_target(spec, schema, findings)
+        return task_without_target(spec, schema, findings)
     where = "/data/target"
     for column in targets:
         if column.type == "datetime":
-            findings.fault(where, "datetime_target", _mismatch(column, "numbers or classes", "choose another column"))
+            findings.fault(where, "datetime_target", mismatch(column, "numbers or classes", "choose another column"))
             return None
     if spec.task == "reconstruction" and len(targets) == 1:
         return "reconstruction"
     if len(targets) > 1:
-        return _several_targets(spec, targets, findings)
-    return _task_of(targets[0], spec, findings)
-
-
-def _task_of(column: Column, spec: JobSpec, findings: Findings) -> Task | None:
-    """What one target asks for, or whether it can be what was asked for."""
-    if spec.task == "auto":
-        few = column.categories is not None and len(column.categories) <= MAX_AUTO_CLASSES
-        if few and column.type == "float":
-            _warn_of_floats(column.name, column.categories, findings)
-        return (
-            "classification"
-            if column.type in ("string", "boolean") or (few and column.type == "integer")
-            else "regression"
-        )
-    if spec.task == "classification" and column.categories is None:
-        wanted, do = (
-            "at most 1,000 classes (strings, booleans or whole numbers)",
-            "set task to regression or choose another",
-        )
-        findings.fault("/data/target", "no_classes", _mismatch(column, wanted, do), needs=("/task",))
-        return None
-    if spec.task == "regression" and column.type in ("string", "boolean"):
-        do = "set task to classification or choose another"
-        findings.fault("/data/target", "no_numbers", _mismatch(column, "numbers", do), needs=("/task",))
-        return None
-    return spec.task
-
-
-def _warn_of_floats(name: str, categories: tuple[Category, ...] | None, findings: Findings) -> None:
-    """Labels that a file holds as 0.0 and 1.0 are numbers until the task says otherwise."""
-    findings.warn(
-        "looks_like_classes",
-        "/task",
-        f"{show(name)} holds {len(categories or ())} different whole numbers as floats and is taken for a number; if "
-        "they name classes, set task to classification",
-    )
-
-
-def _several_targets(spec: JobSpec, targets: list[Column], findings: Findings) -> Task | None:
-    if spec.task in ("classification", "reconstruction"):
-        findings.fault(
-            "/data/target",
-            "one_target",
-            f"received {len(targets)} targets, expected one for {spec.task}; do name one",
-            needs=("/task",),
-        )
-        return None
-    words = [column for column in targets if column.type in ("string", "boolean")]
-    if words:
-        findings.fault("/data/target", "no_numbers", _mismatch(words[0], "numbers in every target", "leave it out"))
-        return None
-    return "regression"
-
-
-def _likely(schema: DatasetSchema) -> str:
-    """The column that its name gives away."""
-    found = [column.name for column in schema.columns if column.name.lower() in _TARGET_NAMES]
-    return f", such as {show(found[0])}" if found else ""
-
-
-def _task_without_target(spec: JobSpec, schema: DatasetSchema, findings: Findings) -> Task | None:
-    if findings.errors and spec.data.target is not None:
-        return None
-    if spec.task in ("classification", "regression"):
-        findings.fault(
-            "/data/target",
-            "missing",
-            f"received no target, expected one for {spec.task}; do name the column to predict",
-            needs=_NEEDS_TARGET,
-        )
-        return None
-    if spec.task == "auto" and not findings.is_tainted("/data/target", "/task"):
-        findings.warn(
-            "no_target",
-            "/data/target",
-            "no target is named, so the network learns to reproduce its inputs; name one to predict it"
-            + _likely(schema),
-        )
-    return "reconstruction"
-
-
-def _mismatch(column: Column, expected: str, do: str) -> str:
-    distinct = "more than 10000" if column.distinct is None else str(column.distinct)
-    return f"received the {column.type} column {show(column.name)} of {distinct} values, expected {expected}; do {do}"
-
-
-def _classes(categories: tuple[Category, ...] | None, name: str, findings: Findings) -> tuple[Category, ...] | None:
-    if categories is None or len(categories) < 2:
-        findings.fault(
-            "/data/target",
-            "too_few_classes",
-            f"received {show(name)} with {len(categories or ())} classes, expected at least 2; do choose another "
-            "target",
-            needs=_NEEDS_TARGET,
-        )
-        return None
-    return categories
+        return several_targets(spec, targets, findings)
+    return task_of(targets[0], spec, findings)
 
 
 def _with_defaults(data: DataSpec, schema: DatasetSchema, task: Task | None, targets: list[Column]) -> DataSpec:
@@ -266,7 +176,7 @@ def _reserved(data: DataSpec, schema: DatasetSchema, findings: Findings) -> dict
 
 def _check_part(part: str, column: Column, where: str, findings: Findings) -> None:
     if part == "weight" and column.type not in ("float", "integer"):
-        findings.fault(where, "no_numbers", _mismatch(column, "numbers", "choose another column"))
+        findings.fault(where, "no_numbers", mismatch(column, "numbers", "choose another column"))
     elif part == "weight" and column.min is not None and column.min < 0:
         findings.warn(
             "negative_weights",
@@ -275,7 +185,7 @@ def _check_part(part: str, column: Column, where: str, findings: Findings) -> No
             "and each part's must sum to more than 0",
         )
     elif part == "split/order_by" and column.type in ("string", "boolean"):
-        findings.fault(where, "no_order", _mismatch(column, "numbers or times to sort by", "choose another column"))
+        findings.fault(where, "no_order", mismatch(column, "numbers or times to sort by", "choose another column"))
     elif part != "weight" and column.missing:
         findings.fault(
             where,
@@ -352,11 +262,11 @@ def _array_task(
         return None, None, 1
     if spec.task == "reconstruction" or y is None:
         has_label = spec.task == "reconstruction" and bool(spec.data.targets)
-        return "reconstruction" if has_label else _task_without_target(spec, schema, findings), None, 1
+        return "reconstruction" if has_label else task_without_target(spec, schema, findings), None, 1
     scalar, few = y.shape == (), y.categories is not None and len(y.categories) <= MAX_AUTO_CLASSES
     words, floats = not y.dtype.startswith(("int", "uint", "float", "bool")), y.dtype.startswith("float")
     if spec.task == "auto" and few and floats:
-        _warn_of_floats("y", y.categories, findings)
+        warn_of_floats("y", y.categories, findings)
         few = False
     if spec.task == "classification" or (spec.task == "auto" and scalar and (words or few)):
         if not scalar or y.categories is None:
@@ -368,7 +278,7 @@ def _array_task(
                 "row; do set task to regression",
             )
             return None, None, 1
-        return "classification", _classes(y.categories, "y", findings), 1
+        return "classification", class_names(y.categories, "y", findings), 1
     if words or len(y.shape) > 1:
         findings.fault(
             "/task",

@@ -1,24 +1,5 @@
-"""Fixtures of the proofs."""
+"""Fixtures of the proofs: those of the engine's tests."""
 
-from __future__ import annotations
+from tests.core.engine.conftest import bench, random
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import numpy as np
-import pytest
-import torch
-
-from tests.core.engine.workbench import Bench
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    threads = torch.get_num_threads()
-    yield Bench(tmp_path, {})
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def random() -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(7))
+__all__ = ["bench", "random"]

@@ -17,35 +17,10 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.engine.network import build_network
-from core.spec.layer_base import LayerBase, ShapeError, Signal
+from core.spec.layer_base import ShapeError
 from core.spec.layers import LAYERS
-from core.spec.network import LayeredNetwork
+from tests.core.engine.layer_bench import Document, inputs, module_of, settled
 from tests.core.spec.minimal import minimal, shape_for
-
-Document = dict[str, Any]
-
-
-def settled(document: Document, shape: tuple[int, ...], layout: Any = None) -> Any:
-    """The layer as a plan resolves it; a fault is raised."""
-
-    def fault(error: ShapeError) -> None:
-        raise error
-
-    layer: LayerBase = LAYERS[document["type"]].model_validate(document)
-    return layer.enter(Signal(shape, layout, whole=True), fault)[0]
-
-
-def module_of(layer: Any, shape: tuple[int, ...], precision: str = "float64", seed: int = 2) -> nn.Module:
-    return build_network(LayeredNetwork(layers=(layer,)), shape, seed=seed, precision=precision)[0]
-
-
-def inputs(shape: tuple[int, ...], name: str = "", dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(7)
-    if name.endswith("embedding"):
-        return torch.randint(0, 5, (3, *shape), generator=generator).to(dtype)
-    return torch.randn(3, *shape, dtype=dtype, generator=generator)
-
 
 REFERENCES: list[tuple[Document, tuple[int, ...], Callable[[], nn.Module]]] = [
     ({"type": "conv2d", "channels": 6, "kernel_size": 3}, (3, 9, 8), lambda: nn.Conv2d(3, 6, 3)),
@@ -316,89 +291,6 @@ def test_operations_of_attention_are_pytorchs_count(document: Document, extra: C
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         module_of(layer, shape)(inputs(shape)[:1])
     assert layer.flops(shape) - extra(*shape) == counter.get_total_flops()
-
-
-BLOCKS: list[tuple[Document, tuple[int, ...]]] = [
-    ({"type": "residual", "layers": [{"type": "linear", "units": 3}, {"type": "relu"}]}, (6,)),
-    (
-        {
-            "type": "residual",
-            "layers": [{"type": "conv2d", "channels": 4, "kernel_size": 3, "stride": 2, "padding": 1}],
-            "activation": "prelu",
-        },
-        (2, 7, 8),
-    ),
-    ({"type": "residual", "layers": [{"type": "conv1d", "channels": 5, "kernel_size": 3, "padding": "same"}]}, (9, 2)),
-    ({"type": "residual", "layers": [{"type": "self_attention"}], "shortcut": "projection"}, (5, 4)),
-    (
-        {
-            "type": "parallel",
-            "branches": [
-                [],
-                [{"type": "conv2d", "channels": 3, "kernel_size": 3, "padding": "same"}],
-                [
-                    {"type": "max_pool2d", "kernel_size": 3, "stride": 1, "padding": 1},
-                    {"type": "residual", "layers": [{"type": "conv2d", "channels": 5, "kernel_size": 1}]},
-                ],
-            ],
-        },
-        (2, 6, 6),
-    ),
-    ({"type": "parallel", "combine": "sum", "branches": [[{"type": "linear", "units": 6}], []]}, (6,)),
-    (
-        {
-            "type": "parallel",
-            "merge": "concat",
-            "branches": [[], [{"type": "conv1d", "channels": 3, "kernel_size": 1}]],
-        },
-        (8, 2),
-    ),
-]
-
-
-@pytest.mark.parametrize(("document", "shape"), BLOCKS)
-def test_blocks_compute_what_they_say(document: Document, shape: tuple[int, ...]) -> None:
-    layer = settled(document, shape)
-    block, x = module_of(layer, shape), inputs(shape)
-    out: torch.Tensor = block(x)
-    assert tuple(out.shape[1:]) == layer.output_shape(shape)
-    assert sum(p.numel() for p in block.parameters()) == layer.parameter_count(shape)
-    if document["type"] == "residual":
-        whole = block.get_submodule("layers")(x) + block.get_submodule("shortcut")(x)
-        expected = block.get_submodule("activation")(whole)
-    else:
-        outs = [branch(x) for branch in block.get_submodule("branches").children()]
-        axis = 1 if len(shape) != 2 else 2
-        expected = sum(outs) if layer.combine == "sum" else torch.cat(outs, axis)
-    assert torch.equal(out, expected)
-    with FlopCounterMode(display=False) as counter:
-        block(x[:1])
-    assert counter.get_total_flops() <= layer.flops(shape)
-
-
-def test_names_within_blocks_are_their_paths() -> None:
-    document = {"type": "parallel", "branches": [[], [{"type": "relu"}, {"type": "linear", "units": 3}]]}
-    inner = {"type": "residual", "layers": [document, {"type": "linear", "units": 2}]}
-    network = build_network(LayeredNetwork(layers=(settled(inner, (6,)),)), (6,), seed=0, precision="float32")
-    names = [name for name, _ in network.named_parameters()]
-    assert names == [f"0.{each}" for each in (
-        "layers.0.branches.1.1.weight", "layers.0.branches.1.1.bias", "layers.1.weight", "layers.1.bias",
-        "shortcut.weight",
-    )]  # fmt: skip
-
-
-def test_inits_reach_into_blocks_and_each_layer_has_its_own() -> None:
-    constant = {"type": "constant", "value": 3.0}
-    inner = {"type": "linear", "units": 4, "init": {"type": "constant", "value": 5.0}, "bias_init": constant}
-    block = {"type": "residual", "layers": [inner, {"type": "linear", "units": 2}], "init": {"type": "zeros"}}
-    layer = LAYERS["residual"].model_validate(block)
-    network = LayeredNetwork(layers=(layer,), init={"type": "constant", "value": 7.0})  # type: ignore[arg-type]  # a document
-    built = build_network(network, (6,), seed=0, precision="float32")
-    values = {name: {float(v) for v in p.detach().flatten()} for name, p in built.named_parameters()}
-    assert values == {
-        "0.layers.0.weight": {5.0}, "0.layers.0.bias": {3.0}, "0.layers.1.weight": {7.0}, "0.layers.1.bias": {0.0},
-        "0.shortcut.weight": {0.0},
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(LAYERS))

@@ -7,16 +7,13 @@ supervisor is gone: it removes its folder and kills its own group.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import resource
 import shutil
 import signal
-import sys
 import tempfile
 import threading
-import traceback
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,8 +25,8 @@ import torch
 
 from core.changes import Change
 from core.data.builtin import make_builtin
+from core.engine.faults import internal, last_word, log_trace
 from core.engine.run import Run, train
-from core.errors import NetmillError, TrainingFailed
 from core.events import Event, Failed, Finished, Stopped, to_line
 from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec
@@ -39,12 +36,6 @@ from worker import posix
 # A file that a run writes (a checkpoint, its log) is never larger; a full disk hurts all jobs.
 _FILE_BYTES = 64 * 1024**3
 _OPEN_FILES = 1024
-_OUT_OF_MEMORY = Failed(
-    "out_of_memory",
-    "the run needs more memory than a runner may use",
-    hint="use a smaller batch, a smaller network or fewer features",
-    pointer="/training/batch_size",
-)
 
 
 @dataclass(slots=True)
@@ -81,8 +72,8 @@ def main(control: int, events: int) -> int:
             for event in _events(order, workdir, stop, asked):
                 _write(out, to_line(order["job"], event).encode() + b"\n")
             code = os.EX_OK
-        except Exception:  # noqa: BLE001  # it must be told before the pipes close
-            _log_trace()
+        except Exception as fault:  # noqa: BLE001  # it must be told before the pipes close
+            log_trace(fault)
         # past the with block the watchdog would see its pipe closed under it
         os._exit(code)
 
@@ -137,42 +128,17 @@ def _events(order: dict[str, Any], workdir: Path, stop: Stop, asked: Asked) -> I
     tried again later or elsewhere.
     """
     try:
-        run = _run(order, workdir)
-        for event in train(run, stop, asked):
+        for event in train(_run(order, workdir), stop, asked):
             yield event
             if isinstance(event, Finished | Stopped | Failed):
                 return
-        yield _internal("the run ended without a last event")
-    except TrainingFailed as error:
-        yield Failed(error.code, error.detail, hint=error.hint, pointer=error.pointer, epoch=error.epoch)
-    except NetmillError as error:
-        yield Failed("data_error", error.detail, hint=error.hint, pointer="/data")
-    except MemoryError:
-        yield _OUT_OF_MEMORY
-    except OSError as error:
-        if error.errno == errno.ENOMEM:
-            # a file that cannot be mapped for want of memory is no fault of the disk
-            yield _OUT_OF_MEMORY
-            return
-        _log_trace()
-        os._exit(os.EX_IOERR)
-    except Exception as error:  # noqa: BLE001  # the boundary of the process: the worker gets words, the log the trace
-        _log_trace()
-        yield _internal(f"{type(error).__name__}: {error}")
-
-
-def _log_trace() -> None:
-    with suppress(OSError):  # the log may stand on the disk that is full
-        traceback.print_exc()
-        sys.stderr.flush()
-
-
-def _internal(detail: str) -> Failed:
-    return Failed(
-        "internal",
-        f"the run met a fault of the service: {detail}",
-        hint="this is not your spec's fault; report it with the job's id",
-    )
+        yield internal("the run ended without a last event")
+    except Exception as fault:  # noqa: BLE001  # the boundary of the process: the worker gets words, the log the trace
+        try:
+            yield last_word(fault)
+        except OSError:
+            log_trace(fault)
+            os._exit(os.EX_IOERR)
 
 
 def _run(order: dict[str, Any], workdir: Path) -> Run:

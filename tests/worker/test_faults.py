@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from core.db.session import Sessions
+from core.engine import faults
 from core.events import Failed
 from core.queue import Queue
 from core.storage.database import DatabaseStore
@@ -62,7 +63,7 @@ def test_a_full_disk_ends_the_process_and_not_the_job(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(runner, "_run", full)
     # the log stands on the same disk
-    monkeypatch.setattr(runner.traceback, "print_exc", full)
+    monkeypatch.setattr(faults.traceback, "print_exception", full)
     status = status_of(lambda: list(runner._events({}, tmp_path, runner.Stop(), runner.Asked())))
     assert os.waitstatus_to_exitcode(status) == os.EX_IOERR
     assert "disk may be full" in exits.explain(status, exits.oom_kills())

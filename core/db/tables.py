@@ -151,6 +151,15 @@ class Job(Base):
             postgresql_where=text("status = 'queued'"),
         ),
         Index(
+            "ix_jobs_cohort",
+            "queue",
+            "cohort_key",
+            "queued_at",
+            "id",
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
+        ),
+        Index(
             "ix_jobs_lease",
             "lease_until",
             sqlite_where=text("status = 'running'"),
@@ -177,6 +186,9 @@ class Job(Base):
     started_at: Mapped[datetime | None] = mapped_column(comment="first claim")
     finished_at: Mapped[datetime | None] = mapped_column(comment="set while the status is terminal")
     dispatched_at: Mapped[datetime] = mapped_column(comment="when a wake-up was last published")
+    cohort_key: Mapped[str | None] = mapped_column(
+        SHA256, comment="equal for jobs that may train together; null: alone (core.spec.cohorts)"
+    )
 
     fence: Mapped[int] = mapped_column(
         default=0, comment="raised by each claim; a write that names another one is refused"
@@ -184,6 +196,7 @@ class Job(Base):
     lease_owner: Mapped[str | None] = mapped_column(index=True, comment="the worker that holds it")
     lease_until: Mapped[datetime | None] = mapped_column(comment="by the database's clock; then anybody may requeue it")
     attempt_started_at: Mapped[datetime | None] = mapped_column(comment="the last claim")
+    cohort_size: Mapped[int | None] = mapped_column(comment="jobs of the last claim, this one among them; null: alone")
     batch: Mapped[int] = mapped_column(default=0, comment="last batch of events that this fence has committed")
     crashes: Mapped[int] = mapped_column(default=0, comment="crashes since the last new checkpoint")
     cancel_requested_at: Mapped[datetime | None] = mapped_column(comment="asked of a running job")
@@ -216,6 +229,7 @@ class JobSpecs(Base):
     spec: Mapped[dict[str, Any]] = mapped_column(comment="resolved with every default: what is trained")
     schema: Mapped[dict[str, Any]] = mapped_column(comment="of the data set when the spec was checked")
     changes: Mapped[list[Any] | None] = mapped_column(Document, comment="in the order asked for; null: none yet")
+    load: Mapped[dict[str, Any] | None] = mapped_column(comment="core.spec.cohorts.Load: bytes, operations, seconds")
 
 
 class Attempt(Base):

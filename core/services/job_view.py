@@ -159,7 +159,7 @@ def _view(
         resume_exact=job.resume_exact,
         resume_note=job.resume_note,
         environment=job.environment,
-        cohort=None,
+        cohort={"size": job.cohort_size} if job.cohort_size is not None else None,
         cancel_requested=job.cancel_requested_at is not None,
         pause_requested=job.pause_requested_at is not None,
         best_checkpoint=job.best_checkpoint,

@@ -21,6 +21,7 @@ from core.services.lifecycle import announce, move
 from core.services.merge_patch import merge_patch
 from core.services.pages import Page, check_cursor, is_storable
 from core.services.principal import Principal
+from core.spec.cohorts import Load, cohort_key
 from core.spec.limits import Limits
 from core.spec.plan import Plan, check_job
 from core.states import TERMINAL, Status
@@ -55,9 +56,11 @@ def submit(
     assert isinstance(body, dict)
     job = _new_job(now(session), principal, plan, queue)
     job.parent, job.dataset_id = parent, dataset.id if dataset else None
+    job.cohort_key = cohort_key(plan.spec, project=job.project, dataset=job.dataset_id or job.dataset)
     session.add(job)
     session.flush()
-    specs = JobSpecs(job_id=job.id, submitted=body, spec=_dump(plan), schema=schema.model_dump(mode="json"))
+    told = {"spec": _dump(plan), "schema": schema.model_dump(mode="json"), "load": Load.of(plan).to_json()}
+    specs = JobSpecs(job_id=job.id, submitted=body, **told)
     session.add(specs)
     warnings = [("warning", {"code": w.code, "pointer": w.pointer, "detail": w.detail}) for w in plan.warnings]
     announce(session, job, [("status", {"status": str(Status.QUEUED)}), *warnings])
@@ -215,6 +218,7 @@ def continue_(session: Session, principal: Principal, job_id: str, epochs: int, 
         raise Conflict(f"{job.id} was trained in folds, each to its end", code="job_in_folds", hint=hint)
     plan = check_job(_raised(specs.spec, epochs), schema_finder(session, principal), limits)
     specs.spec, specs.submitted = _dump(plan), _raised(specs.submitted, epochs, plan.spec.training.epochs)
+    specs.load = Load.of(plan).to_json()
     change_log.overrule_epochs(specs)
     job.progress = {**job.progress, "epochs": plan.spec.training.epochs, "steps": plan.total_steps, "eta_s": None}
     job.crashes = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import insert
@@ -12,19 +13,28 @@ from core.db.tables import Attempt, Job, JobEvent, JobSpecs, Project
 from core.services import change_log
 from core.states import TERMINAL, Status, may_follow
 
+Announced = list[tuple[str, dict[str, Any]]]
+"""Events to be told: (type, data)."""
 
-def announce(session: Session, job: Job, events: list[tuple[str, dict[str, Any]]]) -> None:
+
+def announce(session: Session, job: Job, events: Announced) -> None:
     """Appends events to the job, which the caller has locked; numbers go on from the last one without a hole."""
-    if not events:
-        return
-    time = max(now(session), job.changed_at)
-    rows = [
-        {"job_id": job.id, "seq": job.event_seq + place, "type": kind, "time": time, "data": data}
-        for place, (kind, data) in enumerate(events, start=1)
-    ]
-    session.execute(insert(JobEvent), rows)
-    job.event_seq += len(rows)
-    job.version += 1
+    announce_each(session, [(job, events)])
+
+
+def announce_each(session: Session, told: Iterable[tuple[Job, Announced]]) -> None:
+    """As `announce` for several jobs, in one statement."""
+    rows: list[dict[str, Any]] = []
+    for job, events in told:
+        time = max(now(session), job.changed_at)
+        rows += [
+            {"job_id": job.id, "seq": job.event_seq + place, "type": kind, "time": time, "data": data}
+            for place, (kind, data) in enumerate(events, start=1)
+        ]
+        job.event_seq += len(events)
+        job.version += bool(events)
+    if rows:
+        session.execute(insert(JobEvent), rows)
 
 
 def move(
@@ -69,5 +79,6 @@ def end_attempt(session: Session, job: Job, outcome: str, reason: str | None = N
     attempt.ended_at = max(now(session), attempt.started_at)
     attempt.outcome, attempt.reason = outcome, reason
     job.progress = {**job.progress, "eta_s": None}
-    project = session.get_one(Project, job.project, with_for_update=True)
-    project.seconds_trained += (attempt.ended_at - attempt.started_at).total_seconds()
+    # the members of a cohort had the process to one another; and nobody who submits to the project waits for this lock
+    project = session.get_one(Project, job.project, with_for_update={"key_share": True})
+    project.seconds_trained += (attempt.ended_at - attempt.started_at).total_seconds() / (job.cohort_size or 1)

@@ -17,13 +17,12 @@ from core.errors import LostLease
 from core.events import Changed, Checkpoint, Event, Failed, Finished, Log, Metrics, Progress, Started, Stopped, Warned
 from core.services import change_log
 from core.services.claims import Claim
-from core.services.lifecycle import announce
+from core.services.lifecycle import Announced, announce
 from core.services.retention import store_checkpoints
 from core.services.settling import finish
 from core.states import Status
 from core.storage.store import BlobStore
 
-Announced = list[tuple[str, dict[str, Any]]]
 _MAX_LOG = 10_000
 
 
@@ -35,36 +34,59 @@ class Recorded:
     checkpoints: list[str]
 
 
-def record(session: Session, store: BlobStore, claim: Claim, events: Sequence[Event], *, batch: int) -> Recorded:
-    """Writes the events in their order; a Finished, Stopped or Failed, which must be the last, ends the attempt.
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the run of a claim has told since its last batch; `batch` counts 1, 2, 3, ... in one claim."""
 
-    `batch` counts 1, 2, 3, ... in one claim. A batch that was committed before is not written again, so the caller
-    may repeat it after a COMMIT whose answer was lost. Raises LostLease, and then nothing may be written any more.
+    claim: Claim
+    events: Sequence[Event]
+    batch: int
+
+
+def record(session: Session, store: BlobStore, claim: Claim, events: Sequence[Event], *, batch: int) -> Recorded:
+    """As `record_many` for one claim. Raises LostLease, and then nothing may be written any more."""
+    (recorded,) = record_many(session, store, [Report(claim, events, batch)])
+    if recorded is None:
+        raise LostLease(f"{claim.job_id} is not held with fence {claim.fence} any more")
+    return recorded
+
+
+def record_many(session: Session, store: BlobStore, reports: Sequence[Report]) -> list[Recorded | None]:
+    """Writes the events of each in order; a Finished, Stopped or Failed, which must be the last, ends the attempt.
+
+    None for one whose lease is lost: of it nothing is written, and nothing may be any more; the others stand. A batch
+    that was committed before is not written again, so the caller may repeat all after a COMMIT whose answer was lost.
     """
-    job = _lock(session, claim)
-    if job.batch >= batch:
+    jobs = _lock(session, [report.claim for report in reports])
+    return [_write(session, store, jobs.get(report.claim.job_id), report) for report in reports]
+
+
+def _lock(session: Session, claims: Sequence[Claim]) -> dict[str, Job]:
+    """The jobs as these fences left them, running or not; one that another claim came after is missing."""
+    fences = {claim.job_id: claim.fence for claim in claims}
+    # in one order everywhere, so that no two transactions wait for each other
+    query = select(Job).where(Job.id.in_(fences)).order_by(Job.id).with_for_update()
+    found = session.scalars(query.execution_options(populate_existing=True))
+    return {job.id: job for job in found if job.fence == fences[job.id]}
+
+
+def _write(session: Session, store: BlobStore, job: Job | None, report: Report) -> Recorded | None:
+    if job is None:
+        return None
+    if job.batch >= report.batch:
         return Recorded(Status(job.status), [])
     if job.status != Status.RUNNING:
-        raise LostLease(f"{claim.job_id} is {job.status}; it is not held with fence {claim.fence} any more")
-    job.batch = batch
+        return None
+    job.batch = report.batch
     job.version += 1
     found = _Batch(session, job)
-    for event in events:
+    for event in report.events:
         found.add(event)
     ids = store_checkpoints(session, store, job, found.checkpoints)
     found.write(ids)
     if found.end is not None:
         finish(session, job, found.end)
     return Recorded(Status(job.status), list(ids.values()))
-
-
-def _lock(session: Session, claim: Claim) -> Job:
-    """The job as this fence left it, running or not; raises LostLease when another claim came after."""
-    query = select(Job).where(Job.id == claim.job_id, Job.fence == claim.fence)
-    job = session.scalars(query.with_for_update().execution_options(populate_existing=True)).one_or_none()
-    if job is None:
-        raise LostLease(f"{claim.job_id} is not held with fence {claim.fence} any more")
-    return job
 
 
 class _Batch:

@@ -17,12 +17,13 @@ from core.ids import uuid7_hex
 from core.services import events, jobs, metrics, protocol, sweeping
 from core.services.job_view import JobView
 from core.services.principal import LOCAL, Principal
-from core.services.protocol import Claim, CrashPolicy, Recorded
+from core.services.protocol import Claim, CrashPolicy, Recorded, Room
 from core.services.sweeping import Swept
 from core.spec.limits import Limits
 from core.storage.store import BlobStore
 
 QUEUE = "wake.cpu"
+ROOM = Room(most=64, memory_bytes=1 << 30)
 PATIENT = CrashPolicy(max_crashes=3, backoff_s=100.0)
 # crashes are forgiven, and there is no waiting
 AT_ONCE = CrashPolicy(max_crashes=3, backoff_s=0.0)
@@ -69,6 +70,11 @@ class House:
         claim = self.claim(worker, lease_s)
         assert claim is not None
         return claim
+
+    def board(self, worker: str = "worker-1", lease_s: float = 30.0, room: Room = ROOM) -> list[Claim]:
+        """The oldest job and those that train together with it."""
+        with transaction(self.sessions) as session:
+            return protocol.claim_together(session, worker_id=worker, queue=QUEUE, lease_s=lease_s, room=room)
 
     def record(self, claim: Claim, *reported: Event, batch: int = 1) -> Recorded:
         with transaction(self.sessions) as session:

@@ -149,6 +149,7 @@ def test_a_stopped_runner_that_does_not_obey_is_killed_and_the_job_is_cancelled(
 def test_the_worker_never_loads_torch_and_its_children_know_no_secret(lived_in: tuple[House, WorkerProcess]) -> None:
     house, worker = lived_in
     job_id = house.submit(LONG)
+    house.until_epoch(job_id, 1)
     runner = worker.one("runner")
     assert "libtorch" not in Path(f"/proc/{worker.pid}/maps").read_text()
     assert "_polars_runtime" not in Path(f"/proc/{worker.pid}/maps").read_text()

@@ -5,8 +5,31 @@ supervisor reads them back and records them. Tensors never travel in an event: a
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().raw_decode
+
+
+class JsonValues(Mapping[str, float | None]):
+    """A row's values as the JSON text that came over the pipe: it is stored as it stands, and read if somebody asks."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __getitem__(self, name: str) -> float | None:
+        value: float | None = json.loads(self.text)[name]
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(json.loads(self.text))
+
+    def __len__(self) -> int:
+        return len(json.loads(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +61,7 @@ class Metrics:
 
     epoch: int
     step: int
-    values: dict[str, float | None]
+    values: Mapping[str, float | None]
     non_finite: tuple[str, ...] = ()
     # Unix time, by the runner's clock
     time: float = 0.0
@@ -143,18 +166,38 @@ _KINDS: dict[str, type[Any]] = {
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
+_VALUES = ',"values":'
+
+
+def values_text(event: Metrics) -> str:
+    """The values of a row as JSON text; ValueError for a number that is not finite."""
+    return event.values.text if isinstance(event.values, JsonValues) else _encode(event.values)
+
+
 def to_line(job_id: str, event: Event) -> str:
-    """One JSON line (no newline inside) that names the job and carries the event."""
-    body = {"job": job_id, "event": _NAMES[type(event)], **asdict(event)}
-    return json.dumps(body, allow_nan=False, separators=(",", ":"))
+    """One JSON line (no newline inside) that names the job and carries the event; a row's values come last."""
+    kind = type(event)
+    body = {"job": job_id, "event": _NAMES[kind], **{name: getattr(event, name) for name in kind.__slots__}}
+    if isinstance(event, Metrics):
+        del body["values"]
+        return f"{_encode(body)[:-1]}{_VALUES}{values_text(event)}}}"
+    return _encode(body)
 
 
 def from_line(line: str | bytes) -> tuple[str, Event]:
     """The job's id and the event of one line; a line that is not one raises ValueError."""
-    body = json.loads(line)
+    text = line.decode() if isinstance(line, bytes) else line
+    # within a string the quotation marks would be escaped, so this is where a row's values begin and nothing else
+    head, mark, values = text.partition(_VALUES)
+    whole = head + "}" if mark else head.strip()
+    body, end = _decode(whole)
+    if end != len(whole):
+        raise ValueError(f"received {whole[end:]!r} after the event, expected the end of the line")
     job_id, name = body.pop("job"), body.pop("event")
     if name not in _KINDS:
         raise ValueError(f"unknown event {name!r}")
+    if mark:
+        body["values"] = JsonValues(values[:-1])
     if "non_finite" in body:
         body["non_finite"] = tuple(body["non_finite"])
     event: Event = _KINDS[name](**body)

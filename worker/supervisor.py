@@ -206,7 +206,7 @@ class Supervision:
                 flush_at = min(flush_at, posix.boot_time() + self.tools.options.flush_s)
             over = data == b"" or isinstance(batch.last, _TERMINAL)
             early = not shown and batch.has(Metrics)
-            if batch.events and (over or early or posix.boot_time() >= flush_at):
+            if batch.events and (over or early or batch.is_full or posix.boot_time() >= flush_at):
                 shown = shown or early
                 status = self._record(batch)
                 flush_at = float("inf")

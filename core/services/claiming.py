@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.db.session import now
-from core.db.tables import Attempt, Checkpoint, Dataset, Job, JobSpecs, Metric
+from core.db.tables import Attempt, Checkpoint, Dataset, Job, JobSpecs
 from core.services import change_log
 from core.services.claims import Claim, DataRef, ResumePoint
+from core.services.history import take_back
 from core.services.lifecycle import announce_each
 from core.spec.cohorts import Load
 from core.states import Status
@@ -154,7 +155,7 @@ def _resumed(session: Session, job: Job) -> ResumePoint | None:
     if job.fence == 1:
         return None  # never claimed before: there is nothing to go on from
     resume = resume_point(session, job)
-    take_back_rows(session, job, resume)
+    take_back(session, job, resume.step if resume else -1)
     job.progress = {**job.progress, "epoch": resume.epoch if resume else 0, "step": resume.step if resume else 0}
     return resume
 
@@ -172,10 +173,3 @@ def resume_point(session: Session, job: Job) -> ResumePoint | None:
     if last is None:
         return None
     return ResumePoint(last.id, last.content_sha256, last.state_sha256, last.epoch, last.step)
-
-
-def take_back_rows(session: Session, job: Job, resume: ResumePoint | None) -> None:
-    """Deletes the history after the point resumed from: the run will record the same rows under the same numbers."""
-    step = resume.step if resume else -1
-    session.execute(delete(Metric).where(Metric.job_id == job.id, Metric.step > step))
-    job.metric_seq = session.scalar(select(func.max(Metric.seq)).where(Metric.job_id == job.id)) or 0

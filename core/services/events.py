@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.db.tables import JobEvent
+from core.services.history import EventRow, read_events
 from core.services.jobs import find
 from core.services.principal import Principal
 from core.states import TERMINAL
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """One event: `status`, `metrics`, `checkpoint`, `warning` or `log`."""
-
-    seq: int
-    type: str
-    time: datetime
-    data: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +24,6 @@ class EventsPage:
 def page(session: Session, principal: Principal, job_id: str, *, after: int = 0, limit: int = 1000) -> EventsPage:
     """The events with a number above `after`, oldest first."""
     job = find(session, principal, job_id)
-    query = select(JobEvent).where(JobEvent.job_id == job.id, JobEvent.seq > after).order_by(JobEvent.seq).limit(limit)
-    data = [EventRow(row.seq, row.type, row.time, row.data) for row in session.scalars(query)]
+    data = read_events(session, job.id, after, limit)
     next_after = data[-1].seq if data else after
     return EventsPage(data, next_after, job.status in TERMINAL and next_after >= job.event_seq)

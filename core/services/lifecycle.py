@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from core.db.session import now
 from core.db.tables import Attempt, Job, JobEvent, JobSpecs, Project
 from core.services import change_log
+from core.services.history import count
 from core.states import TERMINAL, Status, may_follow
 
 Announced = list[tuple[str, dict[str, Any]]]
@@ -27,11 +28,9 @@ def announce_each(session: Session, told: Iterable[tuple[Job, Announced]]) -> No
     rows: list[dict[str, Any]] = []
     for job, events in told:
         time = max(now(session), job.changed_at)
-        rows += [
-            {"job_id": job.id, "seq": job.event_seq + place, "type": kind, "time": time, "data": data}
-            for place, (kind, data) in enumerate(events, start=1)
-        ]
-        job.event_seq += len(events)
+        for kind, data in events:
+            job.event_seq += count(kind, data)
+            rows.append({"job_id": job.id, "seq": job.event_seq, "type": kind, "time": time, "data": data})
         job.version += bool(events)
     if rows:
         session.execute(insert(JobEvent), rows)

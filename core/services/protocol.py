@@ -17,8 +17,9 @@ from core.changes import Change
 from core.db.session import now
 from core.db.tables import Checkpoint, Job, JobSpecs
 from core.services import change_log
-from core.services.claiming import Room, claim, claim_together, resume_point, take_back_rows
+from core.services.claiming import Room, claim, claim_together, resume_point
 from core.services.claims import Claim, Control, CrashPolicy, DataRef, ResumePoint, lock
+from core.services.history import take_back
 from core.services.lifecycle import announce
 from core.services.recording import Recorded, Report, record, record_many
 from core.services.retention import drop
@@ -104,5 +105,5 @@ def reject_checkpoint(session: Session, store: BlobStore, claim: Claim, checkpoi
         detail = f"checkpoint {bad.id} of step {bad.step} is damaged; the run goes back to the one before"
         announce(session, job, [("warning", {"code": "checkpoint_damaged", "pointer": None, "detail": detail})])
     resume = resume_point(session, job)
-    take_back_rows(session, job, resume)
+    take_back(session, job, resume.step if resume else -1)
     return resume

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.clock import to_rfc3339
+from core.db.bulk import insert_metrics
 from core.db.session import now
-from core.db.tables import Job, JobEvent, JobSpecs, Metric
+from core.db.tables import Job, JobEvent, JobSpecs
 from core.errors import LostLease
 from core.events import Changed, Checkpoint, Event, Failed, Finished, Log, Metrics, Progress, Started, Stopped, Warned
 from core.services import change_log
 from core.services.claims import Claim
+from core.services.history import stretch
 from core.services.lifecycle import Announced, announce
 from core.services.retention import store_checkpoints
 from core.services.settling import finish
@@ -95,7 +95,8 @@ class _Batch:
     def __init__(self, session: Session, job: Job) -> None:
         self._session = session
         self._job = job
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[Metrics] = []
+        self._seq, self._announced_seq = job.metric_seq, job.announced_seq
         # a checkpoint's entry is filled in when it is known whether it was kept
         self._announced: list[tuple[str, dict[str, Any]] | Checkpoint] = []
         self.checkpoints: list[Checkpoint] = []
@@ -123,17 +124,17 @@ class _Batch:
                 self.end = event
 
     def _add_row(self, event: Metrics) -> None:
-        job = self._job
-        job.metric_seq += 1
-        time = datetime.fromtimestamp(event.time, UTC) if event.time else now(self._session)
-        row: dict[str, Any] = {"seq": job.metric_seq, "epoch": event.epoch, "step": event.step}
-        more = {"values": event.values, "non_finite": list(event.non_finite)}
-        self._rows.append({"job_id": job.id, **row, "time": time, **more, "fold": event.fold})
+        self._rows.append(event)
+        self._seq += 1
         # A row that a resumed run records again bit for bit was announced before; readers of events have it.
-        if job.metric_seq > job.announced_seq or not job.resume_exact:
-            row |= {} if event.fold is None else {"fold": event.fold}
-            self._announced.append(("metrics", {**row, "time": to_rfc3339(time), **more}))
-            job.announced_seq = max(job.announced_seq, job.metric_seq)
+        if self._seq <= self._announced_seq and self._job.resume_exact:
+            return
+        self._announced_seq = max(self._announced_seq, self._seq)
+        before = self._announced[-1] if self._announced else None
+        if isinstance(before, tuple) and before[0] == "metrics":
+            before[1]["last"] = self._seq
+        else:
+            self._announced.append(stretch(self._seq, self._seq))
 
     def _add_warning(self, event: Warned) -> None:
         data = {name: getattr(event, name) for name in Warned.__slots__}
@@ -159,8 +160,10 @@ class _Batch:
 
     def write(self, checkpoint_ids: Mapping[Checkpoint, str]) -> None:
         """Inserts the rows and appends the events."""
+        job = self._job
         if self._rows:
-            self._session.execute(insert(Metric), self._rows)
+            insert_metrics(self._session, job.id, job.metric_seq + 1, self._rows, now(self._session))
+            job.metric_seq, job.announced_seq = self._seq, self._announced_seq
         events: Announced = []
         for entry in self._announced:
             if not isinstance(entry, Checkpoint):
@@ -168,4 +171,4 @@ class _Batch:
             elif checkpoint_id := checkpoint_ids.get(entry):
                 about = {"epoch": entry.epoch, "step": entry.step, "is_best": entry.is_best}
                 events.append(("checkpoint", {"id": checkpoint_id, **about}))
-        announce(self._session, self._job, events)
+        announce(self._session, job, events)

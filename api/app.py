@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -17,8 +18,10 @@ from api import errors, uploads
 from api.documents import VERSION, make_document
 from api.drawing import Drawn
 from api.edge import Edge, is_loopback
+from api.gather import Gather
 from api.idempotency import Replayed
 from api.parts import Parts
+from api.rendered import Rendered
 from api.routes import (
     analyses,
     checkpoints,
@@ -40,11 +43,14 @@ from core.queue import Queue
 from core.services import analyses as analysis_services
 from core.services import predictions as prediction_services
 from core.services import watch
-from core.services.keys import ensure_admin
+from core.services.keys import authenticate, ensure_admin
+from core.services.principal import Principal
+from core.services.watch import Head
 from core.settings import Settings
 from core.storage.choose import open_store
 
-ROUTERS = (datasets, jobs, history, checkpoints, predictions, analyses, lab, pictures, reference, keys, health)
+# those asked for most come first: each router that does not match costs its tries
+ROUTERS = (jobs, history, health, datasets, checkpoints, predictions, analyses, lab, pictures, reference, keys)
 DESCRIPTION = (
     "Training as a service: post a network, an optimizer and a data set, poll the metrics, take the model away."
 )
@@ -52,6 +58,10 @@ DESCRIPTION = (
 UPLOADS_AT_ONCE = 2
 PICTURES_AT_ONCE = 1
 POOL_SIZE = 10
+# keys and jobs; each is one query for all who ask
+LOOKS_AT_ONCE = 2
+# more threads would render no more pages a second: they hold the interpreter's lock
+PAGES_AT_ONCE = 2
 
 
 class Refused(Exception):
@@ -74,8 +84,13 @@ def make_parts(settings: Settings) -> Parts:
     engine = make_engine(settings.database_url, pool_size=POOL_SIZE)
     sessions = make_sessions(engine)
     telemetry = Telemetry()
+    looking = ThreadPoolExecutor(LOOKS_AT_ONCE, "looking")
 
-    def look_at_jobs(ids: Collection[str]) -> Mapping[str, Any]:
+    def look_at_keys(tokens: Collection[str]) -> Mapping[str, Principal]:
+        with reading(sessions) as session:
+            return authenticate(session, tokens)
+
+    def look_at_jobs(ids: Collection[str]) -> Mapping[str, Head]:
         with reading(sessions) as session:
             return watch.heads(session, ids)
 
@@ -96,6 +111,11 @@ def make_parts(settings: Settings) -> Parts:
         store=open_store(sessions, settings.storage),
         queue=Queue(settings.redis_url, settings.queue),
         telemetry=telemetry,
+        looking=looking,
+        principals=Gather(look_at_keys, looking),
+        heads=Gather(look_at_jobs, looking),
+        rendered=Rendered(),
+        rendering=CapacityLimiter(PAGES_AT_ONCE),
         jobs=Watcher(look_at_jobs, telemetry),
         questions=Watcher(look_at_questions, telemetry),
         uploading=CapacityLimiter(UPLOADS_AT_ONCE),
@@ -124,6 +144,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        parts.looking.shutdown(wait=False)
         await run_in_threadpool(parts.queue.close)
         parts.engine.dispose()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,10 +11,14 @@ from anyio import CapacityLimiter
 from sqlalchemy import Engine
 
 from api.drawing import Drawn
+from api.gather import Gather
+from api.rendered import Rendered
 from api.telemetry import Telemetry
 from api.watcher import Watcher
 from core.db.session import Sessions
 from core.queue import Queue
+from core.services.principal import Principal
+from core.services.watch import Head
 from core.spec.limits import Limits
 from core.storage.store import BlobStore
 
@@ -33,6 +38,11 @@ class Parts:
     store: BlobStore
     queue: Queue
     telemetry: Telemetry
+    looking: ThreadPoolExecutor
+    principals: Gather[str, Principal]
+    heads: Gather[str, Head]
+    rendered: Rendered
+    rendering: CapacityLimiter
     jobs: Watcher
     questions: Watcher
     uploading: CapacityLimiter

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
-from starlette.concurrency import run_in_threadpool
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from api.schemas.history import Event, EventPage
+from api.history import told
+from api.polling import Poll
+from api.rendered import Page
+from api.schemas.history import Event
 from api.waiting import news
-from api.watcher import Watcher
 from core.errors import NotFound
+from core.services import events
+from core.services.principal import Principal
+from core.services.watch import Head
 
 # proxies and browsers take a silent connection for a dead one after about 30 s
 KEEP_ALIVE_S = 15.0
@@ -36,36 +41,45 @@ def frame(event: Event) -> str:
     return f"id: {event.seq}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
 
 
-async def stream(read: Callable[[int], EventPage], watcher: Watcher, job_id: str, after: int) -> Response:
+def frames(after: int) -> Page:
+    """The next events as they go over the wire; a thousand who follow one job are given the same bytes."""
+
+    def render(session: Session, who: Principal, job_id: str) -> bytes:
+        page = events.page(session, who, job_id, after=after, limit=PAGE)
+        return "".join(frame(Event.model_validate(event)) for event in page.data).encode()
+
+    return Page(("frames", after), lambda head: told(head, after, PAGE), render)
+
+
+async def stream(poll: Poll, after: int) -> Response:
     """Events after `after` until the job is terminal and all are told.
 
     One who comes back to a job that is over gets 204, which tells a browser's EventSource to stay away.
     """
-    first = await run_in_threadpool(read, after)
-    if first.terminal and not first.data and after:
+    head = await poll.head()
+    if after and told(head, after, PAGE) == (after, True):
         return Response(status_code=204)
-    return StreamingResponse(_frames(first, read, watcher, job_id), headers=HEADERS, media_type=MEDIA_TYPE)
+    return StreamingResponse(_frames(poll, head, after), headers=HEADERS, media_type=MEDIA_TYPE)
 
 
-async def _frames(
-    page: EventPage, read: Callable[[int], EventPage], watcher: Watcher, job_id: str
-) -> AsyncIterator[str]:
-    yield "retry: 1000\n\n"
+async def _frames(poll: Poll, head: Head, after: int) -> AsyncIterator[bytes]:
+    yield b"retry: 1000\n\n"
     while True:
-        for event in page.data:
-            yield frame(event)
-        after = page.next_after
-        if page.terminal and len(page.data) < PAGE:
-            return
-        if not page.data and not await _more(watcher, job_id, after):
-            if watcher.closed:
-                return
-            yield ": still here\n\n"
         try:
-            page = await run_in_threadpool(read, after)
+            body = await poll.body(frames(after), head)
+            if body.content:
+                yield body.content
+            after, over = told(body.head, after, PAGE)
+            if over:
+                return
+            if after >= body.head.last_event and not await _more(poll, after):
+                if poll.parts.jobs.closed:
+                    return
+                yield b": still here\n\n"
+            head = await poll.head()
         except NotFound:
             return
 
 
-async def _more(watcher: Watcher, job_id: str, after: int) -> bool:
-    return await news(watcher, job_id, lambda head: head.terminal or head.last_event > after, KEEP_ALIVE_S)
+async def _more(poll: Poll, after: int) -> bool:
+    return await news(poll.parts.jobs, poll.job_id, lambda head: head.terminal or head.last_event > after, KEEP_ALIVE_S)

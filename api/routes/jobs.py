@@ -8,17 +8,17 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from api.conditional import answer, conditional_model, etag_of, matches, to_json
+from api.conditional import answer, conditional_model, matches, to_json
 from api.deps import Cursor, JsonBody, Limit, OnceDep, PartsDep, Reader, Transaction, Wait, Writer, after_commit
 from api.documents import EXAMPLE_SPEC, SPEC_REF, conditionals, posts, problems, reads
 from api.parts import Parts
+from api.polling import Poll
+from api.rendered import Page
 from api.schemas.common import Document
 from api.schemas.jobs import Continue, Job, JobPage
-from api.waiting import news, read_when
 from core.db.session import reading
 from core.services import changes, jobs
 from core.services.job_view import JobView
-from core.services.principal import Principal
 from core.states import Status
 
 router = APIRouter(tags=["jobs"])
@@ -26,6 +26,8 @@ JobId = Annotated[str, Path(min_length=1, max_length=100)]
 SPEC_BODY = reads(SPEC_REF, EXAMPLE_SPEC)
 PATCH = reads({"type": "object"}, {"optimizer": {"lr": 0.01}}, required=False)
 CHANGE = reads({"type": "object"}, {"optimizer": {"lr": 0.01}, "training": {"epochs": 40, "early_stopping": None}})
+# `version` goes up with every change that a job's view shows, but for its place in the queue
+WHOLE = Page(("job",), lambda head: (head.version, head.place), lambda *of: to_json(Job.of(jobs.get(*of))))
 MORE = reads({"$ref": "#/components/schemas/Continue"}, {"epochs": 10})
 
 
@@ -71,22 +73,15 @@ def list_jobs(
     return conditional_model(request, page)
 
 
-def _read(parts: Parts, who: Principal, job_id: str) -> JobView:
-    with reading(parts.sessions) as session:
-        return jobs.get(session, who, job_id)
-
-
 @router.get("/v1/jobs/{job_id}", response_model=Job, responses=conditionals(404))
 async def read_job(request: Request, job_id: JobId, who: Reader, parts: PartsDep, wait: Wait = 0) -> Response:
     """One job; with `wait`, at its next change of status or progress, at once when it is terminal."""
-    known = request.headers.get("if-none-match")
-    view = await read_when(
-        request,
-        read=partial(_read, parts, who, job_id),
-        settled=lambda v: not wait or v.terminal or bool(known and not matches(known, etag_of(to_json(Job.of(v))))),
-        wait=lambda v: news(parts.jobs, job_id, lambda head: head.version > v.version, wait),
-    )
-    return conditional_model(request, Job.of(view))
+    poll = Poll(request, parts, who, job_id)
+    first = head = await poll.head()
+    outdated = poll.known is not None and not matches(poll.known, WHOLE.etag(job_id, head))
+    if wait and not head.terminal and not outdated:
+        head = await poll.later(lambda head: head.version > first.version, wait)
+    return await poll.answer(WHOLE, head)
 
 
 @router.post("/v1/jobs/{job_id}/cancel", status_code=202, response_model=Job, responses=posts(404))

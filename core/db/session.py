@@ -27,6 +27,11 @@ Sessions = sessionmaker[Session]
 T = TypeVar("T")
 
 _BUSY_TIMEOUT_S = 10
+# SQLite's readers see one state until they end, PostgreSQL's one for each statement unless they ask for more
+_SNAPSHOT: dict[str, dict[str, Any]] = {
+    "sqlite": {"netmill_read_only": True},
+    "postgresql": {"isolation_level": "REPEATABLE READ"},
+}
 _CLOCK = select(func.clock_timestamp(type_=UtcTime()))
 # serialization failure, deadlock, lock timeout, the server shutting down or not yet up
 _PASSING_SQLSTATES = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03")
@@ -107,9 +112,9 @@ def transaction(sessions: Sessions) -> Iterator[Session]:
 
 @contextmanager
 def reading(sessions: Sessions) -> Iterator[Session]:
-    """A session for reading alone: it waits for no writer, and nothing of it is ever committed."""
+    """A session for reading alone: one snapshot of the database; it waits for no writer, and is never committed."""
     with sessions() as session:
-        session.connection(execution_options={"netmill_read_only": True})
+        session.connection(execution_options=_SNAPSHOT[session.get_bind().dialect.name])
         yield session  # closing it rolls back, and unlike rollback() leaves what was read readable
 
 

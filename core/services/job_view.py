@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -88,8 +88,8 @@ def views_of(session: Session, jobs: Sequence[Job]) -> list[JobView]:
     found = session.execute(select(JobSpecs.job_id, JobSpecs.spec, JobSpecs.changes).where(JobSpecs.job_id.in_(ids)))
     specs: dict[str, Row[Any]] = {row.job_id: row for row in found}
     transitions, warnings = _told(session, ids)
-    places = _places(session, jobs)
-    return [_view(job, specs[job.id], transitions[job.id], warnings[job.id], places.get(job.id)) for job in jobs]
+    place = places(session, {job.id: job.queue for job in jobs if job.status == Status.QUEUED})
+    return [_view(job, specs[job.id], transitions[job.id], warnings[job.id], place.get(job.id)) for job in jobs]
 
 
 def view_of(session: Session, job: Job) -> JobView:
@@ -111,15 +111,14 @@ def _told(session: Session, ids: list[str]) -> tuple[dict[str, list[Transition]]
     return transitions, warnings
 
 
-def _places(session: Session, jobs: Sequence[Job]) -> dict[str, int]:
-    """Where the queued ones stand in their queue, from 1; the order is that of the claim."""
-    queued = [job for job in jobs if job.status == Status.QUEUED]
-    if not queued:
+def places(session: Session, queues: Mapping[str, str]) -> dict[str, int]:
+    """Where queued jobs, given with their queues, stand in them, from 1; the order is that of the claim."""
+    if not queues:
         return {}
     place = func.row_number().over(partition_by=Job.queue, order_by=(Job.queued_at, Job.id)).label("place")
-    waiting = select(Job.id, place).where(Job.status == Status.QUEUED, Job.queue.in_({job.queue for job in queued}))
+    waiting = select(Job.id, place).where(Job.status == Status.QUEUED, Job.queue.in_(set(queues.values())))
     numbered = waiting.subquery()
-    query = select(numbered.c.id, numbered.c.place).where(numbered.c.id.in_([job.id for job in queued]))
+    query = select(numbered.c.id, numbered.c.place).where(numbered.c.id.in_(queues))
     return {row.id: row.place for row in session.execute(query)}
 
 

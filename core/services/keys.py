@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +15,7 @@ from sqlalchemy.orm import Session
 from core.db.session import now
 from core.db.tables import ApiKey, Project
 from core.db.upsert import insert_new
-from core.errors import FieldError, Invalid, NotFound, Unauthenticated
+from core.errors import FieldError, Invalid, NotFound
 from core.ids import KEY, new_id
 from core.services.pages import Page, check_cursor, is_storable
 from core.services.principal import SCOPES, Principal
@@ -40,15 +39,16 @@ class KeyView:
     revoked_at: datetime | None
 
 
-def authenticate(session: Session, token: str) -> Principal:
-    """Who the token is; raises Unauthenticated for one that is unknown, revoked or expired, without saying which."""
-    digest = _sha256(token)
-    key = session.scalars(select(ApiKey).where(ApiKey.token_sha256 == digest)).one_or_none()
-    moment = now(session)
-    known = key is not None and hmac.compare_digest(key.token_sha256, digest)
-    if key is None or not known or key.revoked_at or (key.expires_at and key.expires_at <= moment):
-        raise Unauthenticated("the key is unknown, revoked or expired")
-    return Principal(key.project, frozenset(key.scopes), key.id)
+def authenticate(session: Session, tokens: Collection[str]) -> dict[str, Principal]:
+    """Who each token is; one that is unknown, revoked or expired is missing, and nothing says which of these it is."""
+    by_digest = {_sha256(token): token for token in tokens}
+    query = select(ApiKey.id, ApiKey.token_sha256, ApiKey.project, ApiKey.scopes, ApiKey.expires_at)
+    found = session.execute(query.where(ApiKey.token_sha256.in_(by_digest), ApiKey.revoked_at.is_(None)))
+    return {
+        by_digest[key.token_sha256]: Principal(key.project, frozenset(key.scopes), key.id)
+        for key in found.all()
+        if key.expires_at is None or key.expires_at > now(session)
+    }
 
 
 def create(

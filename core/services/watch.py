@@ -1,4 +1,4 @@
-"""What has changed, for everybody who waits: one query, however many they are."""
+"""How far jobs are, for everybody who waits or asks again: one query, however many they are."""
 
 from __future__ import annotations
 
@@ -9,26 +9,57 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.db.tables import Job
-from core.states import TERMINAL
+from core.errors import NotFound
+from core.services.job_view import places
+from core.services.pages import is_storable
+from core.services.principal import Principal
+from core.states import TERMINAL, Status
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How far a job is; a waiter compares it with what it has seen."""
+    """How far a job is. Two looks that find the same head would find the same job, events and history.
 
+    `place` is its `queue_position`, which changes without the job; `run` changes when rows of the history are taken
+    back, which happens at a claim and, for a damaged checkpoint, before the claim's first batch.
+    """
+
+    project: str
     version: int
     status: str
     terminal: bool
     last_event: int
     last_metric: int
+    run: tuple[int, bool]
+    place: int | None = None
+
+
+_SEEN = (Job.id, Job.project, Job.queue, Job.version, Job.status, Job.event_seq, Job.metric_seq, Job.fence, Job.batch)
 
 
 def heads(session: Session, job_ids: Collection[str]) -> dict[str, Head]:
-    """The head of each job; one that is missing was deleted. A waiter's principal is checked when it begins."""
-    if not job_ids:
-        return {}
-    query = select(Job.id, Job.version, Job.status, Job.event_seq, Job.metric_seq).where(Job.id.in_(job_ids))
+    """The head of each job; one that is missing was deleted or never was. Whoever tells it asks `visible` first."""
+    rows = session.execute(select(*_SEEN).where(Job.id.in_(filter(is_storable, job_ids)))).all() if job_ids else []
+    queued = {row.id: row.queue for row in rows if row.status == Status.QUEUED}
+    place = places(session, queued)
     return {
-        row.id: Head(row.version, row.status, row.status in TERMINAL, row.event_seq, row.metric_seq)
-        for row in session.execute(query)
+        row.id: Head(
+            project=row.project,
+            version=row.version,
+            status=row.status,
+            terminal=row.status in TERMINAL,
+            last_event=row.event_seq,
+            last_metric=row.metric_seq,
+            run=(row.fence, row.batch > 0),
+            place=place.get(row.id),
+        )
+        for row in rows
     }
+
+
+def visible(head: Head | None, principal: Principal, job_id: str) -> Head:
+    """The head, for one who may read it; raises NotFound for none and for another project's, Forbidden."""
+    principal.require("read")
+    if head is None or head.project != principal.project:
+        raise NotFound(f"there is no job {job_id[:80]!a}")
+    return head

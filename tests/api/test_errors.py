@@ -235,8 +235,9 @@ def test_a_bug_of_ours_is_a_problem_that_tells_no_secret(live: Live, monkeypatch
     def broken(*_: Any) -> None:
         raise RuntimeError("the password is hunter2")
 
+    job_id = live.submit()
     monkeypatch.setattr("api.routes.jobs.jobs.get", broken)
-    answer = live.http.get("/v1/jobs/job_1")
+    answer = live.http.get(f"/v1/jobs/{job_id}")
     assert is_problem(answer)["code"] == "internal"
     assert "hunter2" not in answer.text
 

@@ -186,3 +186,12 @@ def test_insert_new_and_upsert(sessions: Sessions) -> None:
     with reading(sessions) as session:
         assert session.scalar(select(func.max(Project.seconds_trained))) == 1.0
         assert [(w.slots, w.queue) for w in session.scalars(select(Worker))] == [(3, "q")]
+
+
+def test_a_reading_session_sees_one_state_until_it_ends(sessions: Sessions) -> None:
+    with reading(sessions) as session:
+        before = set(session.scalars(select(Project.name)))
+        with transaction(sessions) as other:
+            add_project(other, "meanwhile")
+        assert set(session.scalars(select(Project.name))) == before
+    assert names(sessions) == before | {"meanwhile"}

@@ -149,6 +149,9 @@ class Failed:
     epoch: int | None = None
 
 
+LAST = (Finished, Stopped, Failed)
+"""Kinds of a run's last event."""
+
 Event = Started | Progress | Metrics | Checkpoint | Warned | Changed | Log | Finished | Stopped | Failed
 
 _KINDS: dict[str, type[Any]] = {

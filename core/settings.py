@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     )
     slots: int = Field(1, description="runners at once in one worker", ge=1)
     threads: int = Field(0, description="OpenMP threads of a runner; 0: cores divided by slots", ge=0)
+    cohort_max: int = Field(64, description="jobs that train together in one runner at most; 1: each alone", ge=1)
     queue: str = Field("wake.cpu", description="queue that jobs go to, and that this worker takes them from")
     lease_s: float = Field(30.0, description="seconds a claim stands without a heartbeat")
     heartbeat_s: float = Field(5.0, description="seconds between heartbeats")
@@ -72,6 +73,21 @@ class Settings(BaseSettings):
         """Settings from the environment; a missing or bad one raises pydantic's ValidationError."""
         return cls()
 
+    def cohort_bytes(self) -> int:
+        """Memory that the jobs of one runner may need together by estimate: its limit, else half of its share of the
+        machine."""
+        return self.runner_memory_bytes or _memory_bytes() // (2 * self.slots)
+
     def runner_threads(self) -> int:
         """OpenMP threads each runner gets; recorded in its checkpoints, for a resume is exact only with as many."""
         return self.threads or max(1, (os.cpu_count() or 1) // self.slots)
+
+
+def _memory_bytes() -> int:
+    """Bytes of memory of the machine, or of the container where that has less."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(machine, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):
+        # no container, or none with a limit ("max")
+        return machine

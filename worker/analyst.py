@@ -22,7 +22,7 @@ from core.services.answering import Taken
 from core.storage.store import STAGE_FROM_BYTES, CorruptBlob
 from worker.forks import ForkFailed
 from worker.questions import IDLE_S, Answerer, Died, NoAnswer, Unwanted
-from worker.supervisor import Tools
+from worker.tools import Tools
 
 log = structlog.get_logger(__name__)
 

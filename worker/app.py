@@ -29,8 +29,8 @@ from worker.identity import Identity
 from worker.options import Options
 from worker.questions import Questions
 from worker.slots import Slots
-from worker.supervisor import Tools
 from worker.sweeper import Sweeper
+from worker.tools import Tools
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,8 @@ def options_from(settings: Settings, identity: Identity) -> Options:
         slots=settings.slots,
         threads=settings.runner_threads(),
         memory_bytes=settings.runner_memory_bytes,
+        cohort_max=settings.cohort_max,
+        cohort_bytes=settings.cohort_bytes(),
         lease_s=settings.lease_s,
         heartbeat_s=settings.heartbeat_s,
         control_s=settings.control_s,

@@ -8,7 +8,7 @@ whose last good heartbeat is two thirds of a lease ago, before anybody else may 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,21 +19,20 @@ from core.db.session import Sessions, reading, transaction
 from core.services import protocol, workers
 from core.states import StopReason
 from worker import posix
+from worker.held import HeldJob
 from worker.options import Options
-from worker.supervisor import Supervision
 
 log = structlog.get_logger(__name__)
 
 
 class Heart:
-    """Beats from `start` to `stop`. `drain` asks every run, those that come later too, to stop and be handed back."""
+    """Beats from `start` to `stop`. `drain` asks every job, those that come later too, to stop and be handed back."""
 
     def __init__(self, options: Options, sessions: Sessions, info: dict[str, Any]) -> None:
         self._options = options
         self._sessions = sessions
         self._info = info
-        # by fence too: a job that we lost may be claimed again while its first run here is still being cleared away
-        self._runs: dict[tuple[str, int], Supervision] = {}
+        self._jobs: dict[tuple[str, int], HeldJob] = {}
         self._lock = threading.Lock()
         self._kick = threading.Event()
         self._draining = threading.Event()
@@ -49,7 +48,7 @@ class Heart:
             thread.start()
 
     def stop(self) -> None:
-        """Ends both threads; no run may be held any more."""
+        """Ends both threads; no job may be held any more."""
         self._stopping.set()
         self._kick.set()
         for thread in self._threads:
@@ -61,22 +60,23 @@ class Heart:
         self._kick.set()
 
     @contextmanager
-    def holding(self, run: Supervision) -> Iterator[None]:
-        """Keeps this run's lease for as long as the block lasts."""
-        key = (run.job_id, run.claim.fence)
+    def holding(self, jobs: Sequence[HeldJob]) -> Iterator[None]:
+        """Keeps the leases of these jobs for as long as the block lasts."""
         with self._lock:
-            self._runs[key] = run
+            self._jobs |= {job.key: job for job in jobs}
         if self._draining.is_set():
-            run.request_stop(StopReason.SHUTDOWN)
+            for job in jobs:
+                job.request_stop(StopReason.SHUTDOWN)
         try:
             yield
         finally:
             with self._lock:
-                del self._runs[key]
+                for job in jobs:
+                    del self._jobs[job.key]
 
-    def _held(self) -> list[Supervision]:
+    def _held(self) -> list[HeldJob]:
         with self._lock:
-            return [run for run in self._runs.values() if not (run.lost or run.over)]
+            return [job for job in self._jobs.values() if job.is_held]
 
     def _beat_forever(self) -> None:
         while not self._stopping.is_set():
@@ -91,43 +91,43 @@ class Heart:
             self._kick.clear()
 
     def _look(self) -> None:
-        runs = self._held()
+        jobs = self._held()
         if self._draining.is_set():
-            for run in runs:
-                run.request_stop(StopReason.SHUTDOWN)
+            for job in jobs:
+                job.request_stop(StopReason.SHUTDOWN)
         sent_at = posix.boot_time()
         if sent_at - self._beat_at >= self._options.heartbeat_s:
-            controls = self._beat(runs, sent_at)
-        elif runs:
+            controls = self._beat(jobs, sent_at)
+        elif jobs:
             with reading(self._sessions) as session:
-                controls = protocol.controls(session, [run.claim for run in runs])
+                controls = protocol.controls(session, [job.claim for job in jobs])
         else:
             return
-        for run in runs:
-            control = controls.get(run.job_id)
-            if control is not None and control.change_seq > run.told:
+        for job in jobs:
+            control = controls.get(job.job_id)
+            if control is not None and control.change_seq > job.told:
                 with reading(self._sessions) as session:
-                    run.tell(protocol.changes(session, run.claim, run.told), control.change_seq)
+                    job.tell(protocol.changes(session, job.claim, job.told), control.change_seq)
             if control is not None and (control.cancel or control.pause):
-                run.request_stop(StopReason.CANCEL if control.cancel else StopReason.PAUSE)
+                job.request_stop(StopReason.CANCEL if control.cancel else StopReason.PAUSE)
 
-    def _beat(self, runs: list[Supervision], sent_at: float) -> dict[str, protocol.Control]:
+    def _beat(self, jobs: list[HeldJob], sent_at: float) -> dict[str, protocol.Control]:
         options = self._options
         with transaction(self._sessions) as session:
             workers.seen(session, options.name, queue=options.queue, slots=options.slots, info=self._info)
-            controls = protocol.heartbeat(session, [run.claim for run in runs], options.lease_s) if runs else {}
+            controls = protocol.heartbeat(session, [job.claim for job in jobs], options.lease_s) if jobs else {}
         self._beat_at = sent_at
-        still_held = {run.job_id for run in self._held()}
-        for run in runs:
-            if run.job_id in controls:
-                run.beat = sent_at
-            elif run.job_id in still_held:
-                run.lose("the database says that it is not ours")
+        still_held = {job.key for job in self._held()}
+        for job in jobs:
+            if job.job_id in controls:
+                job.beat = sent_at
+            elif job.key in still_held:
+                job.lose("the database says that it is not ours")
         return controls
 
     def _fence_forever(self) -> None:
         limit_s = self._options.lease_s * 2 / 3
         while not self._stopping.wait(min(0.25, limit_s / 10)):
-            for run in self._held():
-                if posix.boot_time() - run.beat > limit_s:
-                    run.lose(f"no heartbeat got through for {limit_s:.1f} s")
+            for job in self._held():
+                if posix.boot_time() - job.beat > limit_s:
+                    job.lose(f"no heartbeat got through for {limit_s:.1f} s")

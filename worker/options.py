@@ -16,6 +16,9 @@ class Options:
     slots: int = 1
     threads: int = 1
     memory_bytes: int = 0
+    # jobs that train together in one runner at most, and the memory that their estimates may add up to
+    cohort_max: int = 64
+    cohort_bytes: int = 2 * 1024**3
     lease_s: float = 30.0
     heartbeat_s: float = 5.0
     control_s: float = 0.5

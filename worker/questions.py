@@ -24,7 +24,7 @@ from core.services import predictions
 from core.services.predictions import Taken
 from core.storage.store import STAGE_FROM_BYTES, CorruptBlob
 from worker.forks import Child, ForkFailed, ForkServer, Role
-from worker.supervisor import Tools
+from worker.tools import Tools
 
 log = structlog.get_logger(__name__)
 

@@ -1,8 +1,8 @@
-"""The process that trains: forked for one job, fed by a pipe, gone with it.
+"""The process that trains: forked for one job or several that train together, fed by a pipe, gone with them.
 
-It reads its order and then control lines (`{"stop": "pause" | "cancel" | "shutdown"}`, `{"change": {…}}`), and writes
-the engine's events as JSON lines. It holds no credential and opens no connection. When the control pipe closes, its
-supervisor is gone: it removes its folder and kills its own group.
+It reads its order and then control lines (`{"job": …, "stop": "pause" | "cancel" | "shutdown"}`, `{"job": …, "change":
+{…}}`), and writes the engine's events as JSON lines, each naming its job. It holds no credential and opens no
+connection. When the control pipe closes, its supervisor is gone: it removes its folders and kills its own group.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ import torch
 
 from core.changes import Change
 from core.data.builtin import make_builtin
-from core.engine.faults import internal, last_word, log_trace
-from core.engine.run import Run, train
-from core.events import Event, Failed, Finished, Stopped, to_line
+from core.engine.cohort import Member, train_together
+from core.engine.faults import last_word, log_trace
+from core.engine.run import Run
+from core.events import LAST, Event, Failed, to_line
 from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec
 from core.states import StopReason
@@ -40,37 +41,38 @@ _OPEN_FILES = 1024
 
 @dataclass(slots=True)
 class Asked:
-    """Changes that the supervisor has passed on since the order; taken by the engine before each step."""
+    """What the supervisor has asked of one job since the order; the engine looks before each step."""
 
+    stop: StopReason | None = None
     waiting: deque[Change] = field(default_factory=deque)
 
-    def __call__(self) -> Change | None:
+    def should_stop(self) -> StopReason | None:
+        return self.stop
+
+    def next_change(self) -> Change | None:
         return self.waiting.popleft() if self.waiting else None
 
-
-@dataclass(slots=True)
-class Stop:
-    """What the supervisor has asked for; read by the engine before each step."""
-
-    reason: StopReason | None = None
-
-    def __call__(self) -> StopReason | None:
-        return self.reason
+    def hear(self, told: dict[str, Any]) -> None:
+        """Takes in one control line."""
+        if "change" in told:
+            self.waiting.append(Change.of(told["change"]))
+        else:
+            self.stop = StopReason(told["stop"])
 
 
 def main(control: int, events: int) -> int:
-    """Trains the one job that the first control line describes; 0 once its last event is written."""
+    """Trains the jobs that the first control line describes; 0 once the last event of each is written."""
     posix.set_name("netmill-runner")
     with os.fdopen(control, "rb") as orders, os.fdopen(events, "wb", buffering=0) as out:
         order = json.loads(orders.readline())
-        workdir = Path(order["workdir"])
-        settle(workdir, order["memory_bytes"], order["threads"])
-        stop, asked = Stop(), Asked()
-        threading.Thread(target=_watch, args=(orders, stop, asked, workdir), daemon=True).start()
+        workdirs = [Path(job["workdir"]) for job in order["jobs"]]
+        settle(workdirs[0], order["memory_bytes"], order["threads"])
+        asked = {job["job"]: Asked() for job in order["jobs"]}
+        threading.Thread(target=_watch, args=(orders, asked, workdirs), daemon=True).start()
         code = os.EX_SOFTWARE
         try:
-            for event in _events(order, workdir, stop, asked):
-                _write(out, to_line(order["job"], event).encode() + b"\n")
+            for job_id, event in _events(order, asked):
+                _write(out, to_line(job_id, event).encode() + b"\n")
             code = os.EX_OK
         except Exception as fault:  # noqa: BLE001  # it must be told before the pipes close
             log_trace(fault)
@@ -104,14 +106,12 @@ def _limit(kind: int, value: int) -> None:
     resource.setrlimit(kind, (value, value))
 
 
-def _watch(orders: BinaryIO, stop: Stop, asked: Asked, workdir: Path) -> None:
+def _watch(orders: BinaryIO, asked: dict[str, Asked], workdirs: list[Path]) -> None:
     for line in orders:
         told = json.loads(line)
-        if "change" in told:
-            asked.waiting.append(Change.of(told["change"]))
-        else:
-            stop.reason = StopReason(told["stop"])
-    shutil.rmtree(workdir, ignore_errors=True)
+        asked[told["job"]].hear(told)
+    for workdir in workdirs:
+        shutil.rmtree(workdir, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 
@@ -121,38 +121,55 @@ def _write(out: Any, line: bytes) -> None:
         view = view[out.write(view) :]
 
 
-def _events(order: dict[str, Any], workdir: Path, stop: Stop, asked: Asked) -> Iterator[Event]:
-    """The engine's events; whatever it raises becomes the last of them, so that a fault is told and not retried.
+def _events(order: dict[str, Any], asked: dict[str, Asked]) -> Iterator[tuple[str, Event]]:
+    """(job, event) as the engine yields them; whatever is raised becomes the last event of the jobs that it is of, so
+    that a fault is told and not retried.
 
-    But for a disk that is full or broken: that is the worker's fault, so the process ends as in a crash, and the job is
-    tried again later or elsewhere.
+    But for a disk that is full or broken: that is the worker's fault, so the process ends as in a crash, and the jobs
+    are tried again later or elsewhere.
     """
+    going = [job["job"] for job in order["jobs"]]
     try:
-        for event in train(_run(order, workdir), stop, asked):
-            yield event
-            if isinstance(event, Finished | Stopped | Failed):
-                return
-        yield internal("the run ended without a last event")
+        data = data_path(order["data"], Path(order["jobs"][0]["workdir"]))
+        members: dict[str, Member] = {}
+        for job in order["jobs"]:
+            try:
+                members[job["job"]] = _member(order, job, data, asked[job["job"]])
+            except Exception as fault:  # noqa: BLE001  # the others' specs are read all the same
+                going.remove(job["job"])
+                yield job["job"], last_word(fault)
+        ids = list(members)
+        for place, event in train_together(list(members.values())):
+            if isinstance(event, LAST):
+                going.remove(ids[place])
+            yield ids[place], event
     except Exception as fault:  # noqa: BLE001  # the boundary of the process: the worker gets words, the log the trace
-        try:
-            yield last_word(fault)
-        except OSError:
-            log_trace(fault)
-            os._exit(os.EX_IOERR)
+        word = _word_or_end(fault)
+        for job_id in going:
+            yield job_id, word
 
 
-def _run(order: dict[str, Any], workdir: Path) -> Run:
-    resume = order["resume"]
-    return Run(
-        spec=JobSpec.model_validate(order["spec"]),
-        schema=DatasetSchema.model_validate(order["schema"]),
-        data_path=data_path(order["data"], workdir),
-        workdir=workdir,
+def _word_or_end(fault: Exception) -> Failed:
+    try:
+        return last_word(fault)
+    except OSError:
+        log_trace(fault)
+        os._exit(os.EX_IOERR)
+
+
+def _member(order: dict[str, Any], job: dict[str, Any], data: Path, asked: Asked) -> Member:
+    resume = job["resume"]
+    run = Run(
+        spec=JobSpec.model_validate(job["spec"]),
+        schema=DatasetSchema.model_validate(job["schema"] or order["schema"]),
+        data_path=data,
+        workdir=Path(job["workdir"]),
         resume=(Path(resume[0]), Path(resume[1])) if resume else None,
         checkpoint_every_s=order["checkpoint_every_s"],
         threads=order["threads"],
-        changes=tuple(Change.of(told) for told in order["changes"]),
+        changes=tuple(Change.of(told) for told in job["changes"]),
     )
+    return Member(run, asked.should_stop, asked.next_change)
 
 
 def data_path(data: dict[str, Any], workdir: Path) -> Path:

@@ -10,10 +10,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.db.session import transaction
 from core.services import protocol
-from core.services.protocol import Claim
+from core.services.protocol import Claim, Room
 from worker import posix
 from worker.heart import Heart
-from worker.supervisor import Supervision, Tools
+from worker.held import HeldJob
+from worker.supervisor import Supervisor
+from worker.tools import Tools
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +31,8 @@ class Slots:
         self._tools = tools
         self._heart = heart
         self._free = threading.Semaphore(tools.options.slots)
+        self._working = 0
+        self._claiming = threading.Lock()
         self._draining = threading.Event()
         self._poller = threading.Thread(target=self._poll_forever, name="poll", daemon=True)
         self._own: list[threading.Thread] = []
@@ -55,37 +59,49 @@ class Slots:
                 return
         self._work(self._claim())
 
-    def _work(self, run: Supervision | None) -> None:
+    def _work(self, run: Supervisor | None) -> None:
         """Runs this and whatever is queued after it, and gives the slot back."""
         try:
             while run is not None:
-                with self._heart.holding(run):
-                    run.run()
+                try:
+                    with self._heart.holding(run.jobs):
+                        run.run()
+                finally:
+                    with self._claiming:
+                        self._working -= 1
                 run = self._claim()
         finally:
             self._free.release()
 
-    def _claim(self) -> Supervision | None:
+    def _claim(self) -> Supervisor | None:
         # a worker that cannot train must leave the jobs to others
         if self._draining.is_set() or not self._tools.forks.is_ready():
             return None
-        options = self._tools.options
         sent_at = posix.boot_time()
         try:
-            with transaction(self._tools.sessions) as session:
-                claim: Claim | None = protocol.claim(
-                    session, worker_id=options.name, queue=options.queue, lease_s=options.lease_s
-                )
+            # one slot at a time, so that each knows how many others share with it what waits
+            with self._claiming:
+                claims = self._claim_together()
+                self._working += bool(claims)
         except SQLAlchemyError as error:
             log.warning("claim_failed", error=str(error).splitlines()[0])
             return None
         except Exception:  # the slot must be given back whatever the claim met
             log.exception("claim_failed")
             return None
-        if claim is None:
+        if not claims:
             return None
-        log.info("job_claimed", job_id=claim.job_id, fence=claim.fence, resumes=claim.resume is not None)
-        return Supervision(self._tools, claim, beat=sent_at, told=claim.change_seq)
+        log.info("jobs_claimed", jobs={claim.job_id: claim.fence for claim in claims})
+        held = [HeldJob(claim, self._tools.options, beat=sent_at, told=claim.change_seq) for claim in claims]
+        return Supervisor(self._tools, held)
+
+    def _claim_together(self) -> list[Claim]:
+        options = self._tools.options
+        room = Room(options.cohort_max, options.cohort_bytes, options.slots - self._working)
+        with transaction(self._tools.sessions) as session:
+            return protocol.claim_together(
+                session, worker_id=options.name, queue=options.queue, lease_s=options.lease_s, room=room
+            )
 
     def _poll_forever(self) -> None:
         poll_s = self._tools.options.poll_s

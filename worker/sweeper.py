@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.db.session import transaction
 from core.services import sweeping
-from worker.supervisor import Tools
+from worker.tools import Tools
 
 log = structlog.get_logger(__name__)
 

@@ -11,9 +11,7 @@ from torch import Tensor
 from core.engine.faults import internal, last_word
 from core.engine.run import Run, ShouldStop, train
 from core.engine.timeline import NextChange, no_change
-from core.events import Event, Failed, Finished, Stopped
-
-_LAST = (Finished, Stopped, Failed)
+from core.events import LAST, Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ def train_together(members: Sequence[Member]) -> Iterator[tuple[int, Event]]:
     while playing:
         for place, turns in tuple(playing.items()):
             event = turns.next()
-            if isinstance(event, _LAST):
+            if isinstance(event, LAST):
                 # its memory is the others' from here on
                 del playing[place]
             yield place, event

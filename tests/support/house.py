@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,14 @@ class House:
         if wake:
             self.queue.publish_wake(job_id)
         return str(job_id)
+
+    def submit_all(self, specs: Sequence[dict[str, Any]]) -> list[str]:
+        """Queued at one moment, so that whoever comes finds them all."""
+        with transaction(self.sessions) as session:
+            ids = [str(jobs.submit(session, LOCAL, spec, Limits()).id) for spec in specs]
+        for job_id in ids:
+            self.queue.publish_wake(job_id)
+        return ids
 
     def ask(self, action: Any, job_id: str) -> JobView:
         """Cancel, pause or resume, as the API does it."""

@@ -20,9 +20,11 @@ from worker import exits, posix, runner
 from worker.cache import FileCache
 from worker.forks import ForkServer
 from worker.heart import Heart
+from worker.held import HeldJob
 from worker.options import Options
 from worker.slots import Slots
-from worker.supervisor import Supervision, Tools
+from worker.supervisor import Supervisor
+from worker.tools import Tools
 
 
 @pytest.fixture
@@ -46,25 +48,29 @@ def test_a_worker_that_can_make_no_runner_leaves_the_jobs_to_others(tools: Tools
 def test_a_job_for_which_no_runner_was_made_is_handed_back_without_blame(tools: Tools, tmp_path: Path) -> None:
     house = House(tools.sessions, tools.store, tmp_path)
     job = house.submit()
-    run = Supervision(tools, house.take(), beat=posix.boot_time())
+    held = HeldJob(house.take(), tools.options, beat=posix.boot_time())
     heart = Heart(tools.options, tools.sessions, {})
-    with heart.holding(run):
-        run.run()
+    with heart.holding([held]):
+        Supervisor(tools, [held]).run()
         row = house.row(job.id)
         assert (row.status, row.crashes) == ("queued", 0)
         # the lease is gone because the run is over: that is no loss
         heart._look()
-        assert not run.lost
+        assert not held.lost
+
+
+def order(folder: Path) -> dict[str, Any]:
+    return {"data": {}, "jobs": [{"job": "job_1", "workdir": str(folder)}]}
 
 
 def test_a_full_disk_ends_the_process_and_not_the_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(runner, "_run", full)
+    monkeypatch.setattr(runner, "data_path", full)
     # the log stands on the same disk
     monkeypatch.setattr(faults.traceback, "print_exception", full)
-    status = status_of(lambda: list(runner._events({}, tmp_path, runner.Stop(), runner.Asked())))
+    status = status_of(lambda: list(runner._events(order(tmp_path), {})))
     assert os.waitstatus_to_exitcode(status) == os.EX_IOERR
     assert "disk may be full" in exits.explain(status, exits.oom_kills())
 
@@ -73,7 +79,8 @@ def test_a_file_that_finds_no_memory_is_the_users_to_mend(monkeypatch: pytest.Mo
     def unmapped(*_: Any) -> None:
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
-    monkeypatch.setattr(runner, "_run", unmapped)
-    (failed,) = runner._events({}, tmp_path, runner.Stop(), runner.Asked())
+    monkeypatch.setattr(runner, "data_path", unmapped)
+    ((job_id, failed),) = runner._events(order(tmp_path), {})
+    assert job_id == "job_1"
     assert isinstance(failed, Failed)
     assert (failed.code, failed.pointer) == ("out_of_memory", "/training/batch_size")

@@ -26,6 +26,8 @@ def run(connection: Connection) -> None:
     with connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            # an index of a large table takes longer than any request may
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
         context.run_migrations()
 
 

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.db.session import transaction
-from core.services import sweeping
+from core.services import sweeping, usage
 from worker.tools import Tools
 
 log = structlog.get_logger(__name__)
@@ -28,6 +28,7 @@ class Sweeper:
         self._tools = tools
         self._stopping = threading.Event()
         self._purge_at = time.monotonic() + _PURGE_S * random.random()  # noqa: S311  # jitter, not a secret
+        self._recounted = False
         self._thread = threading.Thread(target=self._sweep_forever, name="sweeper", daemon=True)
 
     def start(self) -> None:
@@ -51,9 +52,18 @@ class Sweeper:
             tools.queue.notify(job_id)
         if time.monotonic() >= self._purge_at:
             self._purge_at = time.monotonic() + _PURGE_S
+            self._purge()
+
+    def _purge(self) -> None:
+        tools = self._tools
+        with transaction(tools.sessions) as session:
+            sweeping.purge(session, idempotency_ttl_s=tools.options.idempotency_ttl_s)
+        if not self._recounted:
+            # once: after a deployment the last worker to start makes good what the older version did not count
+            self._recounted = True
             with transaction(tools.sessions) as session:
-                sweeping.purge(session, idempotency_ttl_s=tools.options.idempotency_ttl_s)
-            tools.store.collect()
+                usage.recount(session)
+        tools.store.collect()
 
     def _sweep_forever(self) -> None:
         while not self._stopping.wait(self._tools.options.sweep_s * random.uniform(0.7, 1.3)):  # noqa: S311  # jitter

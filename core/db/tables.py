@@ -65,6 +65,11 @@ class Project(Base):
     name: Mapped[str] = mapped_column(primary_key=True, comment="what keys, jobs and data sets belong to")
     created_at: Mapped[datetime] = mapped_column(comment="when it was first named")
     seconds_trained: Mapped[float] = mapped_column(default=0.0, comment="seconds of all attempts, deleted jobs' too")
+    jobs_succeeded: Mapped[int] = mapped_column(
+        default=0, server_default=text("0"), comment="jobs that are over, counted as they end: to count rows takes long"
+    )
+    jobs_failed: Mapped[int] = mapped_column(default=0, server_default=text("0"), comment="the same, failed")
+    jobs_cancelled: Mapped[int] = mapped_column(default=0, server_default=text("0"), comment="the same, cancelled")
 
 
 class ApiKey(Base):
@@ -141,7 +146,17 @@ class Job(Base):
         CheckConstraint("status <> 'succeeded' OR result IS NOT NULL", name="result"),
         CheckConstraint("fence >= 0 AND crashes >= 0 AND batch >= 0 AND version > 0", name="counters"),
         CheckConstraint("metric_seq >= 0 AND announced_seq >= 0 AND event_seq >= 0", name="seqs"),
+        # lists, newest first, by what they may be filtered by
         Index("ix_jobs_project_id", "project", "id"),
+        Index("ix_jobs_project_status_id", "project", "status", "id"),
+        Index("ix_jobs_project_dataset_id", "project", "dataset", "id"),
+        Index(
+            "ix_jobs_dataset_id_id",
+            "dataset_id",
+            "id",
+            sqlite_where=text("dataset_id IS NOT NULL"),
+            postgresql_where=text("dataset_id IS NOT NULL"),
+        ),
         Index(
             "ix_jobs_claim",
             "queue",
@@ -159,12 +174,16 @@ class Job(Base):
             sqlite_where=text("status = 'queued'"),
             postgresql_where=text("status = 'queued'"),
         ),
+        # the few jobs that are not over. No index has a column that a heartbeat or a batch of events writes, so that
+        # these updates stay within their page (heap-only tuples), which has room for them
         Index(
-            "ix_jobs_lease",
-            "lease_until",
-            sqlite_where=text("status = 'running'"),
-            postgresql_where=text("status = 'running'"),
+            "ix_jobs_open",
+            "status",
+            "project",
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
         ),
+        {"postgresql_with": {"fillfactor": 80}},
     )
 
     id: Mapped[str] = mapped_column(primary_key=True, comment="job_...")
@@ -174,7 +193,7 @@ class Job(Base):
     parent: Mapped[str | None] = mapped_column(comment="the job that this one was cloned from; it may be gone")
     dataset: Mapped[str] = mapped_column(comment="data set as the spec names it")
     dataset_id: Mapped[str | None] = mapped_column(
-        ForeignKey("datasets.id", ondelete="SET NULL"), index=True, comment="null: built in, or deleted since"
+        ForeignKey("datasets.id", ondelete="SET NULL"), comment="null: built in, or deleted since"
     )
 
     status: Mapped[str] = mapped_column(comment="core.states.Status")
@@ -193,7 +212,7 @@ class Job(Base):
     fence: Mapped[int] = mapped_column(
         default=0, comment="raised by each claim; a write that names another one is refused"
     )
-    lease_owner: Mapped[str | None] = mapped_column(index=True, comment="the worker that holds it")
+    lease_owner: Mapped[str | None] = mapped_column(comment="the worker that holds it")
     lease_until: Mapped[datetime | None] = mapped_column(comment="by the database's clock; then anybody may requeue it")
     attempt_started_at: Mapped[datetime | None] = mapped_column(comment="the last claim")
     cohort_size: Mapped[int | None] = mapped_column(comment="jobs of the last claim, this one among them; null: alone")
@@ -219,6 +238,21 @@ class Job(Base):
     environment: Mapped[dict[str, Any] | None] = mapped_column(comment="what the last attempt ran on")
     last_checkpoint: Mapped[str | None] = mapped_column(comment="the one with the greatest step: where a resume starts")
     best_checkpoint: Mapped[str | None] = mapped_column(comment="by the monitored quantity")
+
+
+class JobTag(Base):
+    """A tag of a job in words that an index can hold: `jobs.tags` is what its user reads, this is how he finds it."""
+
+    __tablename__ = "job_tags"
+    __table_args__ = (
+        Index("ix_job_tags_project_key_value_job_id", "project", "key", "value", "job_id"),
+        Index("ix_job_tags_project_key_job_id", "project", "key", "job_id"),
+    )
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, comment="the job")
+    key: Mapped[str] = mapped_column(primary_key=True, comment="the tag's name")
+    value: Mapped[str] = mapped_column(comment="its value")
+    project: Mapped[str] = mapped_column(comment="the job's")
 
 
 class JobSpecs(Base):

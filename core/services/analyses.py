@@ -163,7 +163,8 @@ def _same(session: Session, principal: Principal, key: str) -> Analysis | None:
 
 
 def _check_quota(session: Session, principal: Principal, limits: Limits) -> None:
-    waiting = select(func.count()).where(Analysis.project == principal.project, Analysis.status.not_in(OVER))
+    open_ones = Analysis.status.in_(("queued", "running"))
+    waiting = select(func.count()).where(Analysis.project == principal.project, open_ones)
     if (count := session.scalar(waiting) or 0) >= limits.open_analyses:
         raise QuotaExceeded(
             f"{count} analyses of this project are not over, at most {limits.open_analyses} may be",

@@ -19,7 +19,6 @@ from core.services.pages import Page, check_cursor, is_storable
 from core.services.principal import Principal
 from core.spec.data import DataSpec
 from core.spec.dataset import DatasetSchema
-from core.states import TERMINAL
 from core.storage.store import BlobStore
 
 _MAX_NAME = 200
@@ -131,7 +130,7 @@ def delete(session: Session, store: BlobStore, principal: Principal, dataset_id:
     if dataset_id in BUILTIN:
         raise Conflict(f"{dataset_id!r} is built in and stays", code="builtin")
     dataset = _row(session, principal, dataset_id, lock="update")
-    unfinished = select(Job.id).where(Job.dataset_id == dataset.id, Job.status.not_in(TERMINAL)).limit(1)
+    unfinished = select(Job.id).where(Job.dataset_id == dataset.id, Job.finished_at.is_(None)).limit(1)
     if job_id := session.scalar(unfinished):
         hint = "cancel the job or wait for its end"
         raise Conflict(f"{job_id} is not finished and uses this data set", code="dataset_in_use", hint=hint)

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from core.db.revision import HEAD
 from core.db.session import now
-from core.db.tables import Job, Worker
-from core.states import Status
+from core.db.tables import Job, Project, Worker
+from core.states import TERMINAL, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,11 @@ def workers(session: Session, *, within_s: float = 30.0) -> list[WorkerView]:
 
 def counts(session: Session) -> dict[str, int]:
     """How many jobs have each status, all projects together."""
-    query = select(Job.status, func.count().label("jobs")).group_by(Job.status)
+    query = select(Job.status, func.count().label("jobs")).where(Job.finished_at.is_(None)).group_by(Job.status)
     found = {row.status: row.jobs for row in session.execute(query)}
-    return {str(status): found.get(status, 0) for status in Status}
+    over = select(*(func.sum(getattr(Project, f"jobs_{status}")).label(status) for status in TERMINAL))
+    found |= session.execute(over).one()._asdict()
+    return {str(status): int(found.get(status) or 0) for status in Status}
 
 
 def queued(session: Session) -> dict[str, int]:

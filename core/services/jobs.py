@@ -5,19 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, cast, func, or_, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ColumnElement, Select, insert, select, union
 from sqlalchemy.orm import Session
 
 from core.data.builtin import BUILTIN
 from core.db.session import now
-from core.db.tables import Analysis, Checkpoint, Dataset, Job, JobSpecs, Question
+from core.db.tables import Analysis, Checkpoint, Job, JobSpecs, JobTag, Question
 from core.errors import Conflict, FieldError, Invalid, NotFound
 from core.ids import JOB, new_id
 from core.services import change_log
 from core.services.datasets import find_row, schema_finder
 from core.services.job_view import JobView, view_of, views_of
-from core.services.lifecycle import announce, move
+from core.services.lifecycle import announce, count_over, move
 from core.services.merge_patch import merge_patch
 from core.services.pages import Page, check_cursor, is_storable
 from core.services.principal import Principal
@@ -62,6 +61,9 @@ def submit(
     told = {"spec": _dump(plan), "schema": schema.model_dump(mode="json"), "load": Load.of(plan).to_json()}
     specs = JobSpecs(job_id=job.id, submitted=body, **told)
     session.add(specs)
+    if job.tags:
+        tags = [{"job_id": job.id, "key": key, "value": value} for key, value in job.tags.items()]
+        session.execute(insert(JobTag), [{**tag, "project": job.project} for tag in tags])
     warnings = [("warning", {"code": w.code, "pointer": w.pointer, "detail": w.detail}) for w in plan.warnings]
     announce(session, job, [("status", {"status": str(Status.QUEUED)}), *warnings])
     session.flush()
@@ -128,25 +130,46 @@ def list_jobs(
     principal.require("read")
     if not all(is_storable(text or "") for text in (tag, dataset)):
         return Page([], None)
-    query = select(Job).where(Job.project == principal.project).order_by(Job.id.desc()).limit(limit + 1)
+    uses = [] if dataset is None else _uses(session, principal, dataset)
+    mine = Job.project == principal.project
+    ids = select(Job.id).where(mine) if tag is None else _tagged(principal, tag)
+    if tag is not None and (status is not None or uses):
+        ids = ids.join(Job).where(mine)
     if status is not None:
-        query = query.where(Job.status == _status(status))
-    if dataset is not None:
-        query = query.where(
-            or_(
-                Job.dataset == dataset,
-                Job.dataset_id == dataset,
-                Job.dataset_id.in_(
-                    select(Dataset.id).where(Dataset.project == principal.project, Dataset.name == dataset)
-                ),
-            )
-        )
-    if tag is not None:
-        query = query.where(_has_tag(session, tag))
-    if check_cursor(cursor, JOB) is not None:
-        query = query.where(Job.id < cursor)
-    jobs = session.scalars(query).all()
-    return Page(views_of(session, jobs[:limit]), jobs[limit - 1].id if len(jobs) > limit else None)
+        ids = ids.where(Job.status == _status(status))
+    newest = session.scalars(_newest(ids, uses, check_cursor(cursor, JOB), limit + 1)).all()
+    jobs = session.scalars(select(Job).where(Job.id.in_(newest[:limit])).order_by(Job.id.desc())).all()
+    return Page(views_of(session, jobs), newest[limit - 1] if len(newest) > limit else None)
+
+
+def _tagged(principal: Principal, tag: str) -> Select[str]:
+    """The ids of the project's jobs with the tag."""
+    key, equals, value = tag.partition("=")
+    ids = select(JobTag.job_id).where(JobTag.project == principal.project, JobTag.key == key)
+    return ids.where(JobTag.value == value) if equals else ids
+
+
+def _newest(ids: Select[str], either: list[ColumnElement[bool]], before: str | None, limit: int) -> Select[str]:
+    """The greatest of the ids whose job fulfils one of the conditions, if there are any.
+
+    Ids alone are what an index of each filter has in this order, so that no row is read which is not wanted. With OR
+    between the conditions there would be no such index.
+    """
+    (id_,) = ids.selected_columns
+    if before is not None:
+        ids = ids.where(id_ < before)
+    ordered = ids.order_by(id_.desc()).limit(limit)
+    if len(either) < 2:
+        return ordered.where(*either)
+    parts = (ordered.where(one).subquery() for one in either)
+    (found,) = union(*(select(part) for part in parts)).subquery().c
+    return select(found).order_by(found.desc()).limit(limit)
+
+
+def _uses(session: Session, principal: Principal, dataset: str) -> list[ColumnElement[bool]]:
+    """Conditions of which a job that uses the data set fulfils one; it may be named by its name or its id."""
+    row = find_row(session, principal, dataset)
+    return [Job.dataset == dataset, *([Job.dataset_id == row.id] if row else [])]
 
 
 def _status(text: str) -> Status:
@@ -154,17 +177,6 @@ def _status(text: str) -> Status:
         detail = f"received {text[:40]!a}, expected one of {', '.join(Status)}"
         raise Invalid("unknown status", errors=[FieldError("/status", "unknown_status", detail)])
     return Status(text)
-
-
-def _has_tag(session: Session, tag: str) -> ColumnElement[bool]:
-    """True for jobs with the tag; the databases take JSON apart in different words."""
-    key, equals, value = tag.partition("=")
-    if session.get_bind().dialect.name == "postgresql":
-        text: ColumnElement[str] = cast(Job.tags, JSONB)[key].astext
-        return text == value if equals else text.is_not(None)
-    pair = func.json_each(Job.tags).table_valued("key", "value", joins_implicitly=True)
-    found = select(pair.c.key).where(pair.c.key == key)
-    return (found.where(pair.c.value == value) if equals else found).exists()
 
 
 def cancel(session: Session, principal: Principal, job_id: str) -> JobView:
@@ -259,11 +271,15 @@ def delete(session: Session, store: BlobStore, principal: Principal, job_id: str
     rows = session.execute(
         select(Checkpoint.content_sha256, Checkpoint.state_sha256).where(Checkpoint.job_id == job.id)
     ).all()
-    exports = session.scalars(select(Question.sha256).where(Question.job_id == job.id, Question.sha256.is_not(None)))
+    mine = select(Checkpoint.id).where(Checkpoint.job_id == job.id)
+    exports = session.scalars(
+        select(Question.sha256).where(Question.checkpoint_id.in_(mine), Question.sha256.is_not(None))
+    )
     analyses = session.execute(
         select(Analysis.content_sha256, Analysis.data_sha256).where(Analysis.job_id == job.id)
     ).all()
     shas = [sha for row in (*rows, *analyses) for sha in row if sha] + [sha for sha in exports if sha]
+    count_over(session, job.project, Status(job.status), -1)
     session.delete(job)
     session.flush()
     store.release(session, shas)

@@ -33,7 +33,9 @@ def announce_each(session: Session, told: Iterable[tuple[Job, Announced]]) -> No
             rows.append({"job_id": job.id, "seq": job.event_seq, "type": kind, "time": time, "data": data})
         job.version += bool(events)
     if rows:
-        session.execute(insert(JobEvent), rows)
+        # the jobs themselves are written once, by the flush at the end
+        with session.no_autoflush:
+            session.execute(insert(JobEvent), rows)
 
 
 def move(
@@ -61,8 +63,30 @@ def move(
         job.not_before = job.dispatched_at = now(session)
         # one that ran already goes on before those that have not begun; one that its user held back queues up again
         job.queued_at = job.queued_at if before == Status.RUNNING else job.changed_at
+    count_over(session, job.project, status, +1)
+    count_over(session, job.project, before, -1)
     reasons = {name: value for name, value in why.items() if value is not None}
     announce(session, job, [*_missed(session, job), ("status", {"status": str(status), **reasons})])
+
+
+def count_over(session: Session, project: str, status: Status, by: int) -> None:
+    """Keeps the number of the project's jobs that are over; of those that are not nobody keeps count."""
+    if status in TERMINAL:
+        account, name = _account(session, project), f"jobs_{status}"
+        setattr(account, name, getattr(account, name) + by)
+
+
+def _account(session: Session, project: str) -> Project:
+    """The project's row, locked once a transaction; nobody who submits to the project waits for this lock."""
+    transaction = session.get_transaction()
+    if session.info.get("accounts", (None,))[0] is not transaction:
+        session.info["accounts"] = (transaction, set())
+    held = session.info["accounts"][1]
+    with session.no_autoflush:
+        if project in held:
+            return session.get_one(Project, project)
+        held.add(project)
+        return session.get_one(Project, project, with_for_update={"key_share": True}, populate_existing=True)
 
 
 def _missed(session: Session, job: Job) -> list[tuple[str, dict[str, Any]]]:
@@ -78,6 +102,6 @@ def end_attempt(session: Session, job: Job, outcome: str, reason: str | None = N
     attempt.ended_at = max(now(session), attempt.started_at)
     attempt.outcome, attempt.reason = outcome, reason
     job.progress = {**job.progress, "eta_s": None}
-    # the members of a cohort had the process to one another; and nobody who submits to the project waits for this lock
-    project = session.get_one(Project, job.project, with_for_update={"key_share": True})
-    project.seconds_trained += (attempt.ended_at - attempt.started_at).total_seconds() / (job.cohort_size or 1)
+    # the members of a cohort had the process to one another
+    seconds = (attempt.ended_at - attempt.started_at).total_seconds() / (job.cohort_size or 1)
+    _account(session, job.project).seconds_trained += seconds

@@ -88,7 +88,9 @@ def changes(session: Session, claim: Claim, after: int) -> tuple[Change, ...]:
 
 def _held(claims: Collection[Claim]) -> ColumnElement[bool]:
     pairs = [(claim.job_id, claim.fence) for claim in claims]
-    return and_(Job.status == Status.RUNNING, tuple_(Job.id, Job.fence).in_(pairs))
+    # the ids by themselves as well: SQLite has no index for a list of pairs
+    ids = Job.id.in_([job_id for job_id, _ in pairs])
+    return and_(Job.status == Status.RUNNING, ids, tuple_(Job.id, Job.fence).in_(pairs))
 
 
 def reject_checkpoint(session: Session, store: BlobStore, claim: Claim, checkpoint_id: str) -> ResumePoint | None:

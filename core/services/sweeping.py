@@ -41,7 +41,8 @@ def sweep(session: Session, *, policy: CrashPolicy, republish_s: float) -> Swept
 
 def _lock_running(session: Session, which: ColumnElement[bool]) -> list[Job]:
     """Running jobs of that kind, locked; those that another sweep or a worker has locked right now are left out."""
-    query = select(Job).where(Job.status == Status.RUNNING, which).order_by(Job.lease_until).limit(_AT_ONCE)
+    running = (Job.status == Status.RUNNING, Job.finished_at.is_(None))
+    query = select(Job).where(*running, which).order_by(Job.lease_until).limit(_AT_ONCE)
     locking = query.with_for_update(skip_locked=True).execution_options(populate_existing=True)
     return list(session.scalars(locking))
 

@@ -99,6 +99,22 @@ def test_rows_of_the_first_version_are_kept(bare_url: str) -> None:
     engine.dispose()
 
 
+def test_what_was_there_is_found_by_its_tags_and_counted(bare_url: str) -> None:
+    migrate.upgrade(bare_url, "0004")
+    engine = make_engine(bare_url)
+    job = JOB.format(status="cancelled", finished="'2026-01-01'", fence=0)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(job)
+        connection.execute(text("""UPDATE jobs SET tags = :tags"""), {"tags": '{"run":"r 1","x":"ä"}'})
+    migrate.upgrade(bare_url)
+    with engine.connect() as connection:
+        tags = connection.execute(text("SELECT job_id, project, key, value FROM job_tags ORDER BY key")).all()
+        assert tags == [("job_1", "default", "run", "r 1"), ("job_1", "default", "x", "ä")]
+        counted = text("SELECT jobs_succeeded, jobs_failed, jobs_cancelled FROM projects")
+        assert connection.execute(counted).all() == [(0, 0, 1)]
+    engine.dispose()
+
+
 def test_two_at_once(bare_url: str) -> None:
     command = [sys.executable, "-m", "core.db.migrate"]
     ups = [subprocess.Popen(command, env={**os.environ, "DATABASE_URL": bare_url}) for _ in range(2)]

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,10 @@ from core.db.tables import Base
 _PR_SET_PDEATHSIG = 1
 
 
+# in memory alone as far as it goes: what a power cut would do to PostgreSQL is not what is tested
+FORGETFUL = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=200", "jit=off")
+
+
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """The URL of a server's database `postgres`: TEST_DATABASE_URL, or a server of our own that ends with the block."""
@@ -29,32 +33,34 @@ def postgres_server() -> Iterator[str]:
         yield given
         return
     folder = Path(tempfile.mkdtemp(prefix="netmill-pg-", dir="/tmp"))
-    user = _unprivileged()
     try:
-        binaries = _binaries(folder, user)
-        shutil.chown(folder, user)
-        yield from _serve(folder, binaries, user)
+        with server_in(folder, FORGETFUL) as url:
+            yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _serve(folder: Path, binaries: Path, user: str | None) -> Iterator[str]:
+@contextmanager
+def server_in(folder: Path, settings: Sequence[str]) -> Iterator[str]:
+    """The URL of database `postgres` of a server with these settings, whose data stand in the folder and stay there."""
+    user = _unprivileged()
+    binaries = _binaries(folder, user)
+    shutil.chown(folder, user)
     data = folder / "data"
     base = {"user": user, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": (folder / "log").open("wb")}
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-    initialise = ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8"]
-    subprocess.run([binaries / "initdb", *initialise], check=True, env=environment, **base)
-    # in memory alone as far as it goes: what a power cut would do to PostgreSQL is not what is tested
-    quick = ["-F", "-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", "max_connections=200"]
-    quick += ["-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "jit=off"]
-    command = [binaries / "postgres", "-D", data, *quick]
+    if not data.exists():
+        initialise = ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8"]
+        subprocess.run([binaries / "initdb", *initialise], check=True, env=environment, **base)
+    command = [binaries / "postgres", "-D", data]
+    for setting in ("listen_addresses=", f"unix_socket_directories={folder}", *settings):
+        command += ["-c", setting]
     server = subprocess.Popen(command, env=environment, preexec_fn=_die_with_parent, **base)  # noqa: PLW1509  # one call of the C library
     try:
-        url = f"postgresql+psycopg://postgres@/postgres?host={folder}"
         _wait_for(folder, server)
-        yield url
+        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
     finally:
-        server.send_signal(signal.SIGQUIT)  # at once: nothing of it is wanted any more
+        server.send_signal(signal.SIGQUIT)  # at once: what is wanted of it is in its log
         server.wait(20)
 
 

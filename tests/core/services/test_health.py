@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from core.db.session import reading, transaction
-from core.db.tables import Worker
+from core.db.tables import Project, Worker
 from core.errors import Forbidden
-from core.services import health, sweeping, usage, workers
+from core.events import Failed
+from core.services import health, jobs, sweeping, usage, workers
 from core.services.principal import LOCAL, Principal
-from tests.support.training import FINISHED, House
+from tests.support.training import FINISHED, House, row
 
 
 def test_workers_come_and_go(house: House) -> None:
@@ -44,6 +46,44 @@ def test_counts(house: House) -> None:
         assert health.queued(session) == {"wake.cpu": 1}
     assert (counts["queued"], counts["succeeded"], counts["failed"]) == (1, 1, 0)
     assert set(counts) == {"queued", "running", "paused", "succeeded", "failed", "cancelled"}
+
+
+def test_counts_follow_every_way_to_an_end_and_back(house: House, stranger: Principal) -> None:
+    done, cancelled, deleted, failed = (house.submit().id for _ in range(4))
+    theirs = house.submit(stranger).id
+    house.do(jobs.cancel, cancelled)
+    for job_id in (done, deleted):
+        claim = house.take()
+        assert claim.job_id == job_id
+        house.record(claim, row(1), house.checkpoint(1), FINISHED)
+    house.record(house.take(), Failed("diverged", "the loss is not finite"))
+    house.do(jobs.cancel, theirs, principal=stranger)
+
+    def told() -> dict[str, int]:
+        with reading(house.sessions) as session:
+            return {status: n for status, n in health.counts(session).items() if n}
+
+    assert told() == {"succeeded": 2, "failed": 1, "cancelled": 2}
+    with transaction(house.sessions) as session:
+        jobs.delete(session, house.store, LOCAL, deleted)
+        jobs.continue_(session, LOCAL, done, 1, house.limits)
+    assert told() == {"queued": 1, "failed": 1, "cancelled": 2}
+    house.do(jobs.pause, done)
+    with transaction(house.sessions) as session:
+        usage.recount(session)
+    assert told() == {"paused": 1, "failed": 1, "cancelled": 2}
+    assert house.job(failed).status == "failed"
+
+
+def test_what_an_older_version_did_not_count_is_counted(house: House) -> None:
+    house.do(jobs.cancel, house.submit().id)
+    with transaction(house.sessions) as session:
+        session.execute(update(Project).values(jobs_cancelled=0, jobs_failed=7))
+    with transaction(house.sessions) as session:
+        usage.recount(session)
+    with reading(house.sessions) as session:
+        counts = health.counts(session)
+    assert (counts["cancelled"], counts["failed"]) == (1, 0)
 
 
 def test_accounts(house: House, stranger: Principal) -> None:

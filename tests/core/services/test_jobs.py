@@ -126,6 +126,9 @@ class TestList:
         assert ids(house, status="queued") == [one]
         assert ids(house, dataset="wine") == [two]
         assert ids(house, dataset="wine", status="queued") == []
+        assert ids(house, dataset="wine", tag="group", status="cancelled") == [two]
+        assert ids(house, dataset="iris", tag="group=b") == []
+        assert ids(house, tag="group", status="queued") == [one]
 
     @pytest.mark.parametrize("tag", ["", "=", "a'b", 'a"b', "$.group", "\x00", "\ud800", "a=b=c", "{}", "[0]"])
     def test_strange_tags_find_nothing(self, house: House, tag: str) -> None:

@@ -4,6 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH := .venv-bench
+BENCH_STAMP := $(BENCH)/.installed
 # PyPI's torch for Linux carries several GB of CUDA. For a GPU: make setup TORCH_INDEX=
 ifeq ($(shell uname -s),Linux)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -45,7 +47,7 @@ check: $(STAMP) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy sdk/netmill scripts
+	$(BIN)/mypy sdk/netmill scripts benchmarks/engine benchmarks/peers benchmarks/__main__.py benchmarks/monitor.py
 	$(BIN)/lint-imports
 
 format: $(STAMP) ## put the source in order, and the tables of settings and analyses in docs/
@@ -57,11 +59,20 @@ format: $(STAMP) ## put the source in order, and the tables of settings and anal
 pictures: $(STAMP) ## those of the zoo and the lecture that are missing or of an older spec
 	@$(BIN)/python -m scripts.make_pictures
 
-bench: $(STAMP) ## how quick the service is on this machine
-	$(BIN)/python -m benchmarks.service
+bench: $(STAMP) $(BENCH_STAMP) ## Netmill and its peers side by side, and docs/performance.md from it: a quarter of an hour (BENCH_OPTIONS=--quick: minutes)
+	$(BIN)/python -m benchmarks $(BENCH_OPTIONS)
+
+# The peers: none of them is Netmill's, and none of their dependencies shall be.
+$(BENCH_STAMP): pyproject.toml benchmarks/constraints.txt
+	@echo "Setting up $(BENCH): once, a few minutes"
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --no-deps --retries 1 --timeout 60 -c benchmarks/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' > $(BENCH)/peers.txt
+	$(BENCH)/bin/python -m pip install --quiet -c benchmarks/constraints.txt -r $(BENCH)/peers.txt
+	@touch $@
 
 env: ## .env with random secrets, for docker compose; never overwrites
 	@$(PYTHON) scripts/make_env.py
 
 clean: ## take away what was made here, the data of `netmill up` excepted
-	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info sdk/*.egg-info
+	rm -rf $(VENV) $(BENCH) build dist demo-output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info sdk/*.egg-info

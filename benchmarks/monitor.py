@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from core.data.builtin import make_builtin
 from core.engine import watch
@@ -21,7 +22,7 @@ from core.engine.run import Run, train
 from core.events import Metrics
 from core.spec.limits import Limits
 from core.spec.plan import check_job
-from core.spec.sampling import Cost, Sampling
+from core.spec.sampling import Cost, Sampling, probe_sampling
 
 _NEVER = Sampling(10**12, spreads=False)
 _WIDE = {"family": "deep_feed_forward", "hidden": [300, 300, 300]}
@@ -43,14 +44,11 @@ def once(body: dict[str, Any], folder: Path, *, probes: bool) -> tuple[float, in
     data = make_builtin(body["data"]["dataset"], {}, folder)
     plan = check_job(body, lambda _: data.schema, Limits())
     workdir = Path(tempfile.mkdtemp(dir=folder))
-    usual = watch.probe_sampling
-    watch.probe_sampling = usual if probes else _never
-    try:
+    sampling = probe_sampling if probes else _never
+    with patch.object(watch, "probe_sampling", sampling):
         began = time.process_time()
         events = list(train(Run(plan.spec, data.schema, data.data_path, workdir), lambda: None))
         seconds = time.process_time() - began
-    finally:
-        watch.probe_sampling = usual
     rows = [event for event in events if isinstance(event, Metrics)]
     return seconds, sum(any(name.startswith("layer.") for name in row.values) for row in rows)
 

@@ -65,7 +65,7 @@ def summary(samples: list[float]) -> dict[str, float]:
 
 def idle_mib(service: Service) -> float:
     """Proportional set size of every process of the service: shared pages are counted once."""
-    return sum(process.memory_full_info().pss for process in service.processes()) / 2**20
+    return float(sum(process.memory_full_info().pss for process in service.processes())) / 2**20
 
 
 def measure(repeats: int) -> dict[str, Any]:

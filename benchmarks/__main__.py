@@ -1,0 +1,34 @@
+"""Everything that is measured, part by part.
+
+make bench                                      # all of it, quietly: nothing else on the machine
+.venv/bin/python -m benchmarks --quick          # minutes, and rough
+.venv/bin/python -m benchmarks --only engine
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import results
+from benchmarks.engine import __main__ as engine
+
+Part = Callable[[Sequence[str]], int]
+
+PARTS: dict[str, Part] = {"engine": engine.main}
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--quick", action="store_true", help="few repeats, and without what takes longest")
+    options.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    options.add_argument("--out", type=Path, default=results.FOLDER, help="folder for the JSON files")
+    chosen = options.parse_args()
+    common = ["--out", str(chosen.out), *(["--quick"] if chosen.quick else [])]
+    return max(PARTS[name](common) for name in chosen.only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

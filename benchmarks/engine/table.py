@@ -1,0 +1,57 @@
+"""The rows of one workload as a table of ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from benchmarks.engine.measure import Row
+
+SCIKIT_LEARN, USUAL = "scikit_learn", "pytorch_usual"
+HEADINGS = ("", "µs a step", "least to most", "of scikit-learn", "of usual PyTorch", "first run")
+
+
+def median_us(rows: Iterable[Row], peer: str, workload: str, threads: int) -> float | None:
+    """The median of one row; None when it was not measured."""
+    for row in rows:
+        if (row["peer"], row["workload"], row["threads"]) == (peer, workload, threads) and "us" in row:
+            return float(row["us"]["median"])
+    return None
+
+
+def ratio(one: float | None, other: float | None) -> float | None:
+    return None if one is None or not other else one / other
+
+
+def cells(rows: Sequence[Row], workload: str, threads: int) -> list[list[str]]:
+    """One line a peer, the quickest first, those that are absent last."""
+    mine = [row for row in rows if row["workload"] == workload and row["threads"] == threads]
+    mine.sort(key=lambda row: row["us"]["median"] if "us" in row else float("inf"))
+    references = [median_us(rows, peer, workload, threads) for peer in (SCIKIT_LEARN, USUAL)]
+    return [_cells(row, references) for row in mine]
+
+
+def _cells(row: Row, references: Iterable[float | None]) -> list[str]:
+    if "us" not in row:
+        return [row["title"], "absent", row["absent"], "", "", ""]
+    us: dict[str, Any] = row["us"]
+    ratios = [ratio(us["median"], reference) for reference in references]
+    told = ["" if each is None else f"{each:.2f}" for each in ratios]
+    return [
+        row["title"],
+        number(us["median"]),
+        f"{number(us['min'])} to {number(us['max'])}",
+        *told,
+        f"{row['first_s']} s",
+    ]
+
+
+def number(us: float) -> str:
+    """Three digits, with separators of thousands."""
+    return f"{us:.1f}" if abs(us) < 100 else f"{us:,.0f}"
+
+
+def markdown(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table; all columns but the first are numbers."""
+    rule = ["---", *["---:"] * (len(headings) - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (headings, rule, *lines))

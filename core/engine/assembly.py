@@ -27,6 +27,9 @@ from core.engine.optimizers import Optimizer, build_optimizer
 from core.engine.pace import Best, Pace, Patience, watches_upwards
 from core.engine.rows import Batching, Rows, plan_batches, split_rows
 from core.engine.seeds import derived_seed, epoch_order
+from core.engine.steps.choice import StepPath, choose_path
+from core.engine.steps.solo import Solo, Tools, build_solo
+from core.engine.steps.stack import Part
 from core.engine.tally import Tally
 from core.engine.timeline import changed_spec
 from core.engine.watch import Watch
@@ -57,6 +60,8 @@ class Assembly:
     patience: Patience
     tally: Tally
     watch: Watch
+    path: StepPath
+    solo: Solo
     content_meta: dict[str, Any]
     environment: dict[str, Any]
     warnings: tuple[Warned, ...]
@@ -67,6 +72,7 @@ class Assembly:
     elapsed_before_s: float = 0.0
     tracks_best: bool = field(default=True)
     told_negative_loss: bool = False
+    steps_at_once: int = 1
 
     @property
     def epoch(self) -> int:
@@ -94,6 +100,10 @@ class Assembly:
     def is_over(self) -> bool:
         """All epochs done, or early stopping."""
         return self.step >= self.total_steps or (self.patience.is_over and self.step_in_epoch == 0)
+
+    def stride(self, left: int) -> int:
+        """How many of the `left` steps of a window are taken before the run is asked again."""
+        return min(left, self.steps_at_once)
 
     def order(self) -> Tensor | None:
         """Row numbers in the order of the epoch under way; None as they stand. Order is nothing to a full batch."""
@@ -159,13 +169,16 @@ class Assembly:
     def snapshot(self, *, is_best: bool = False, value: float | None = None, elapsed_s: float = 0.0) -> Snapshot:
         """The whole state of the run at this step, live."""
         state = prefixed(self.optimizer.tensors(), "optimizer") | prefixed(self.tally.tensors(), "tally")
-        state["rng.cpu"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            state["rng.cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.path == "autograd":
+            # layers draw from the process's generators there, elsewhere by seed and step
+            state["rng.cpu"] = torch.get_rng_state()
+            if self.device.type == "cuda":
+                state["rng.cuda"] = torch.cuda.get_rng_state(self.device)
         if self.best.step != self.step:
             state |= prefixed(self.best.tensors, "best")
-        meta = {
+        meta: dict[str, Any] = {
             "step": self.step,
+            "path": self.path,
             "epochs": self.spec.training.epochs,
             "environment": self.environment,
             "optimizer": self.optimizer.numbers(),
@@ -209,9 +222,11 @@ def assemble(
     threads: int,
     *,
     place: Place = _WHOLE,
+    path: StepPath | None = None,
 ) -> Assembly:
     """A training at its first step: data prepared, first values drawn, random streams seeded, `threads` at most set.
 
+    `path` is how a run that is resumed took its steps so far, None for one that begins.
     Every fold begins with the same first values and random streams: folds differ by their rows alone.
     """
     training = spec.training
@@ -231,8 +246,12 @@ def assemble(
     torch.manual_seed(derived_seed(training.seed, "noise"))
     threads = useful_threads(threads, max(2 * flat.num_matrix_values, network.flops), batch_size)
     torch.set_num_threads(threads)
-    learner = _learner(spec, network, flat, loss)
+    learner, optimizer = _learner(spec, network, flat, loss), build_optimizer(spec.optimizer, flat)
     told = frozenset(code for result in place.earlier for code in result.warned)
+    watch = Watch(spec, learner, network, (train, validation), batch_size=batch_size, told=told)
+    tally = Tally(loss, is_classification=spec.task == "classification")
+    path = choose_path(network, shape, path)
+    part = Part(network, flat, loss, training.seed, batching.largest_batch)
     return Assembly(
         spec=spec,
         device=device,
@@ -242,14 +261,16 @@ def assemble(
         network=network,
         flat=flat,
         learner=learner,
-        optimizer=build_optimizer(spec.optimizer, flat),
+        optimizer=optimizer,
         evaluator=_evaluator(spec, loss, prepared, max(network.rows_at_once, batch_size)),
         batching=batching,
         pace=_pace(spec, batching.steps_per_epoch),
         best=Best(*_judged_by(stopping, has_validation=validation is not None)),
         patience=Patience(stopping),
-        tally=Tally(loss, is_classification=spec.task == "classification"),
-        watch=Watch(spec, learner, network, (train, validation), batch_size=batch_size, told=told),
+        tally=tally,
+        watch=watch,
+        path=path,
+        solo=build_solo(path, Tools(learner, optimizer, watch, tally), part),
         content_meta=_content_meta(spec, shape, prepared.preparation, place.fold),
         environment=describe(device, threads),
         warnings=tuple(each for each in prepared.warnings if each.code not in told),

@@ -20,6 +20,8 @@ _SCRATCH = "al"
 class LBFGS:
     """Several evaluations a step; remembers the last gradients."""
 
+    reads_objective = True
+
     def __init__(self, optimizer: spec.LBFGS, flat: FlatParameters) -> None:
         self._parameter = nn.Parameter(flat.values)
         self._parameter.grad = flat.gradients

@@ -46,23 +46,39 @@ class Learner:
         self.has_penalty = bool(self._l1 or self._l2)
         self.has_clip = bool(clip_norm or clip_value)
 
+    @property
+    def is_watched(self) -> bool:
+        return self.after_backward is not None
+
     def gradients(self, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         """The objective () and the outputs (N, ...); the gradients stand in `flat.gradients` afterwards."""
+        loss, outputs = self.backward(x, target, weight)
+        self.finish()
+        return self.objective(loss), outputs
+
+    def backward(self, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The batch's loss () and the outputs (N, ...); its gradients stand in `flat.gradients`."""
         self.flat.gradients.zero_()
         outputs = self.network(x)
-        objective = self.loss(outputs, target, weight)
+        loss = self.loss(outputs, target, weight)
         if self._adding:
-            objective = objective + self._extra(weight)
-        _backward((objective,), (self._one,), False, False, (), allow_unreachable=True, accumulate_grad=True)
-        objective = objective.detach()
+            loss = loss + self._extra(weight)
+        _backward((loss,), (self._one,), False, False, (), allow_unreachable=True, accumulate_grad=True)
+        loss = loss.detach()
         if self.after_backward is not None:
-            self.after_backward(objective)
+            self.after_backward(loss)
+        return loss, outputs.detach()
+
+    def finish(self) -> None:
+        """Adds the penalties' gradients to those of the batch's loss, and clips."""
         if self.has_penalty:
-            objective = objective + self.penalty()
             self._add_penalty_gradients()
         if self.has_clip:
             self._clip()
-        return objective, outputs.detach()
+
+    def objective(self, loss: Tensor) -> Tensor:
+        """() the batch's loss and the penalties."""
+        return loss + self.penalty() if self.has_penalty else loss
 
     def _extra(self, weight: Tensor | None) -> Tensor | float:
         """() what the layers add, weighed by row as the loss is."""

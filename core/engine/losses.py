@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from core.engine.slopes import Each, derivative
 from core.spec import losses as spec
-
-Each = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,10 @@ class Loss:
     reduction: str
     mean_weight: float | None = None
     """The training rows' mean weight, when some weights are negative; None otherwise."""
+    told: str = ""
+    """The loss as its spec has it."""
+    derivative: Each | None = None
+    """(z, target) -> d each / d z, the shape of z, where it is written out."""
 
     def __call__(self, z: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         """The loss of a batch: sum(w l)/sum(w), or sum(w l) when the reduction is the sum.
@@ -52,6 +55,18 @@ class Loss:
         # a batch whose weights are all zero teaches nothing, and is no 0/0
         return total / weight.sum().clamp_min(1e-30) if self.reduction == "mean" else total
 
+    def slope(self, z: Tensor, target: Tensor) -> Tensor:
+        """d each / d z for outputs of M networks, z (M, N, ...) and target (M, N, ...); the shape of z."""
+        if self.derivative is not None:
+            return self.derivative(z.flatten(0, 1), target.flatten(0, 1)).view(z.shape)
+        # one by one: what a network comes to does not depend on the others
+        return torch.stack([self._recorded_slope(*pair) for pair in zip(z, target, strict=True)])
+
+    def _recorded_slope(self, z: Tensor, target: Tensor) -> Tensor:
+        with torch.enable_grad():
+            z = z.detach().requires_grad_()
+            return torch.autograd.grad(self.each(z, target).sum(), z)[0]
+
     def for_weights(self, weight: Tensor | None) -> Loss:
         """The loss for a training part with these weights (N,), whose sum is above 0."""
         if weight is None or not bool((weight < 0).any()):
@@ -61,6 +76,15 @@ class Loss:
 
 def build_loss(loss: spec.Loss, task: str, num_outputs: int, num_classes: int, precision: torch.dtype) -> Loss:
     """The loss of a resolved spec for a network of `num_outputs` outputs (C or 1 in classification)."""
+    built = _build(loss, task, num_outputs, num_classes, precision)
+    return replace(
+        built,
+        told=f"{task} {loss.model_dump_json(exclude={'class_weight'})}",
+        derivative=derivative(loss, is_classification=task == "classification", is_one_logit=num_outputs == 1),
+    )
+
+
+def _build(loss: spec.Loss, task: str, num_outputs: int, num_classes: int, precision: torch.dtype) -> Loss:
     if task != "classification":
         each = _numbers(loss)
         return Loss(lambda y: y.to(precision), each, lambda z, t: each(z, t).mean(), loss.reduction)

@@ -29,7 +29,9 @@ Slots = dict[str, Tensor]
 
 
 class Optimizer(Protocol):
-    """What the loop needs of an optimizer."""
+    """What the loop needs of an optimizer; `reads_objective` says whether it is more to it than its gradient."""
+
+    reads_objective: bool
 
     def step(self, evaluate: Evaluate, lr: float, k: int) -> Tensor:
         """Moves the weights; returns the outputs of the first evaluation."""
@@ -45,17 +47,27 @@ class Optimizer(Protocol):
 
 
 class FirstOrder:
-    """An optimizer that evaluates once a step; its state are the rule's own slots."""
+    """An optimizer that evaluates once a step, between `begin` and `update`; its state are the rule's own slots."""
+
+    reads_objective = False
 
     def __init__(self, flat: FlatParameters, rule: Rule, slots: Slots) -> None:
-        self._w, self._g = flat.values, flat.gradients
+        self._flat = flat
         self._rule = rule
         self._slots = slots
 
     def step(self, evaluate: Evaluate, lr: float, k: int) -> Tensor:
+        self.begin()
         _, outputs = evaluate()
-        self._rule(self._w, self._g, lr, k)
+        self.update(lr, k)
         return outputs
+
+    def begin(self) -> None:
+        """Puts the weights where the gradient is to be taken."""
+
+    def update(self, lr: float, k: int) -> None:
+        """Moves the weights by the gradients in the flat buffer."""
+        self._rule(self._flat.values, self._flat.gradients, lr, k)
 
     def tensors(self) -> dict[str, Tensor]:
         return self._slots
@@ -75,13 +87,13 @@ class LookAhead(FirstOrder):
         super().__init__(flat, rule, slots)
         self._momentum = momentum
 
-    def step(self, evaluate: Evaluate, lr: float, k: int) -> Tensor:
-        here = self._w.clone()
-        self._w.add_(self._slots["v"], alpha=self._momentum)
-        _, outputs = evaluate()
-        self._w.copy_(here)
-        self._rule(self._w, self._g, lr, k)
-        return outputs
+    def begin(self) -> None:
+        self._here = self._flat.values.clone()
+        self._flat.values.add_(self._slots["v"], alpha=self._momentum)
+
+    def update(self, lr: float, k: int) -> None:
+        self._flat.values.copy_(self._here)
+        super().update(lr, k)
 
 
 def build_optimizer(optimizer: spec.Optimizer, flat: FlatParameters) -> Optimizer:

@@ -11,16 +11,18 @@ from core.engine.assembly import Assembly
 from core.engine.checkpoint import network_tensors, part, read_meta, read_tensors
 from core.engine.environment import differences
 from core.engine.folds import FoldResult
+from core.engine.steps.choice import StepPath
 from core.spec.schedules import DEPENDS_ON_TOTAL
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOff:
-    """Where a run left off: the fold under way, what the folds before came to, and the last change in force."""
+    """Where a run left off: the fold under way, what the folds before came to, the last change in force, its path."""
 
     fold: int = 0
     results: tuple[FoldResult, ...] = ()
     changes: int = 0
+    path: StepPath | None = None
 
     @classmethod
     def read(cls, resume: tuple[Path, Path] | None) -> LeftOff:
@@ -29,7 +31,8 @@ class LeftOff:
             return cls()
         meta = read_meta(resume[1])
         results = tuple(FoldResult(**told) for told in meta.get("results", ()))
-        return cls(meta.get("fold", 0), results, meta.get("changes", 0))
+        # states written before there was a choice are of the one way that there was
+        return cls(meta.get("fold", 0), results, meta.get("changes", 0), meta.get("path", "autograd"))
 
 
 def restore(run: Assembly, content: Path, state: Path) -> list[str]:
@@ -50,7 +53,8 @@ def restore(run: Assembly, content: Path, state: Path) -> list[str]:
     if meta["best"]["step"] == run.step:
         best = {name: tensor.clone() for name, tensor in network_tensors(run.network).items()}
     run.best.load(meta["best"], best)
-    torch.set_rng_state(state_tensors["rng.cpu"])
+    if "rng.cpu" in state_tensors:
+        torch.set_rng_state(state_tensors["rng.cpu"])
     reasons = differences(meta["environment"], run.environment)
     if run.device.type == "cuda" and "rng.cuda" in state_tensors:
         torch.cuda.set_rng_state(state_tensors["rng.cuda"], run.device)

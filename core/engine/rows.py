@@ -39,8 +39,14 @@ class Rows:
         return len(self.x)
 
     def take(self, order: Tensor | None, first: int, last: int) -> Batch:
-        """Rows `first` to `last` of the order (None: as they stand)."""
-        where: Any = slice(first, last) if order is None else order[first:last]
+        """Rows `first` to `last` of the order (None: as they stand), in memory of their own.
+
+        Matrix products round by where a block begins in its line of memory, which is the same for every such copy.
+        """
+        if order is None:
+            weight = None if self.loss_weight is None else self.loss_weight[first:last]
+            return self.x[first:last].clone(), self.target[first:last].clone(), weight
+        where = order[first:last]
         weight = None if self.loss_weight is None else self.loss_weight[where]
         return self.x[where].contiguous(), self.target[where].contiguous(), weight
 
@@ -78,6 +84,10 @@ class Batching:
     @property
     def steps_per_epoch(self) -> int:
         return len(self.edges) - 1
+
+    @property
+    def largest_batch(self) -> int:
+        return max(end - start for start, end in pairwise(self.edges))
 
     def windows(self, epoch: int, from_step: int) -> Iterator[Window]:
         """The windows of an epoch (0 the first) from the one that holds `from_step`, a step within the epoch."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ from core.engine.from_data import begin_from_data
 from core.engine.keeper import Keeper
 from core.engine.reports import Clock
 from core.engine.resuming import LeftOff, restore
+from core.engine.steps.due import Due, Story, alone
 from core.engine.timeline import NextChange, Timeline, no_change
 from core.errors import TrainingFailed
 from core.events import Changed, Event, Failed
@@ -55,7 +55,7 @@ def train(run: Run, should_stop: ShouldStop, next_change: NextChange = no_change
     the user's making ends the run with Failed; one of ours raises.
     """
     try:
-        events = _train(run, should_stop, next_change)
+        events = alone(tell(run, should_stop, next_change))
         if run.spec.baselines:
             others = Baselines(run.spec, run.schema, run.data_path, run.workdir, run.threads)
             events = with_baselines(events, others, should_stop)
@@ -73,7 +73,8 @@ def train(run: Run, should_stop: ShouldStop, next_change: NextChange = no_change
         )
 
 
-def _train(run: Run, should_stop: ShouldStop, next_change: NextChange) -> Iterator[Event]:
+def tell(run: Run, should_stop: ShouldStop, next_change: NextChange = no_change) -> Story:
+    """The run as its loop tells it: events, and between them the steps that whoever listens has to take."""
     device = environment.choose_device(run.spec.training.device)
     left = LeftOff.read(run.resume)
     timeline = Timeline(run.changes, left.changes, next_change)
@@ -87,7 +88,7 @@ def _train(run: Run, should_stop: ShouldStop, next_change: NextChange) -> Iterat
     for fold in range(left.fold, course.trainings):
         environment.set_up(device)
         place = course.place(fold, results)
-        a = assemble(spec, run.schema, run.data_path, device, run.threads, place=place)
+        a = assemble(spec, run.schema, run.data_path, device, run.threads, place=place, path=left.path)
         reasons: list[str] = []
         resumed = run.resume if fold == left.fold else None
         if resumed:
@@ -111,7 +112,7 @@ def _train(run: Run, should_stop: ShouldStop, next_change: NextChange) -> Iterat
 
 def _fit(
     run: Run, a: Assembly, keeper: Keeper, clock: Clock, *, timeline: Timeline, should_stop: ShouldStop
-) -> Generator[Event, None, bool]:
+) -> Generator[Event | Due, None, bool]:
     """One training from where it stands to its end; False when it was asked to stop before."""
     clock.begin(a)
     while not a.is_over:
@@ -123,7 +124,8 @@ def _fit(
             rows = window.take(a.train, order)
             batches = window.batches(rows, a.step_in_epoch)
             lrs = a.pace.lrs(a.step, len(batches))
-            for place, batch in enumerate(batches):
+            place = 0
+            while place < len(batches):
                 # Every way to end early meets here, between two steps, with the whole state at hand.
                 reason = should_stop() or clock.time_limit()
                 if reason is not None:
@@ -140,9 +142,9 @@ def _fit(
                         yield from keeper.write(a.snapshot(elapsed_s=clock.elapsed_s))
 
                 # Forward, backward, update.
-                outputs = a.watch.step(a.optimizer, partial(a.learner.gradients, *batch), lrs[place], a.step + 1)
-                a.step += 1
-                a.tally.add(outputs, a.learner.gradient_norm, a.learner.extra_loss)
+                end = place + a.stride(len(batches) - place)
+                yield Due(a, batches[place:end], lrs[place:end])
+                place = end
                 if a.watch.has_seen:
                     yield from reports.seen(a)
 

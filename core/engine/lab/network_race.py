@@ -110,7 +110,8 @@ def _run(a: Assembly, entrant: Entrant, steps: int, every: int | None) -> _Track
         seen: list[float] = []
 
         def evaluate(batch: Batch = batch, seen: list[float] = seen) -> tuple[Tensor, Tensor]:
-            objective, outputs = a.learner.gradients(*batch)
+            _, outputs = a.solo.gradients(a.step + 1, *batch)
+            objective = a.learner.objective(a.learner.loss(outputs, *batch[1:]))
             seen.append(float(objective))
             return objective, outputs
 

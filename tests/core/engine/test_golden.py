@@ -27,7 +27,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "digits_relu": {"data": {"dataset": "digits"}, "network": layers("linear", "relu", units=32)},
     "moons_noise": {
         "data": {"dataset": "moons", "parameters": {"rows": 300, "noise": 0.2}},
-        "network": layers("linear", "batch_norm", "swish", "dropout", "linear", "layer_norm", "gelu"),
+        # a bias before batch norm has no gradient but rounding, which Adam makes steps of
+        "network": {
+            "layers": [
+                {"type": "linear", "units": 16, "bias": False},
+                *layers("batch_norm", "swish", "dropout", "linear", "layer_norm", "gelu")["layers"],
+            ]
+        },
         "optimizer": {"type": "adamw", "lr": 0.01},
         "schedule": {"type": "one_cycle"},
         "training": {"clip_grad_norm": 1.0},

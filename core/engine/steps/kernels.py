@@ -1,0 +1,187 @@
+"""Forward and backward of each kind of layer, written out for a stack of networks of one architecture.
+
+Legend: M networks, N rows each, F features; x and y are (M, N, F), g the objective's gradient with respect to y.
+`forward` keeps what `backward` needs; `backward` writes the gradients of the layer's own parameters into the stack and
+returns the gradient with respect to x.
+
+What one network of a stack comes to must not depend, not by a bit, on how many others are in it. Sums, exp and tanh are
+so by themselves. Other functions round the last few values of a memory block differently, where the processor's vectors
+no longer fit, and matrix products by where a block begins in its line of 64 bytes: there each network gets a block of
+its own that begins as it would alone (`apart`, `in_line`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+_LINE = 16
+_LINE_BYTES = 64
+
+
+class Kernel(Protocol):
+    """One layer of a stack."""
+
+    def forward(self, x: Tensor) -> Tensor: ...
+
+    def backward(self, g: Tensor) -> Tensor: ...
+
+
+Parameter = tuple[Tensor, Tensor]
+"""(M, *shape) values of a parameter, and room for its gradients."""
+
+
+def apart(x: Tensor) -> Tensor:
+    """The same values, each network's in a block of its own; x itself where there is one network."""
+    return x if len(x) == 1 else room_apart(x).copy_(x)
+
+
+def room_apart(like: Tensor) -> Tensor:
+    """Room for values of this shape (M, ...), with a gap behind each network's."""
+    size = like[0].numel()
+    return like.new_empty(len(like), (size // _LINE + 1) * _LINE)[:, :size].view(like.shape)
+
+
+def in_line(x: Tensor) -> Tensor:
+    """The same values, each network's beginning in its line of memory where it would alone."""
+    return apart(x) if x.stride(0) * x.element_size() % _LINE_BYTES else x
+
+
+def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(M, I, K) of a (M, I, J) and b (M, J, K), plus a bias (M, 1, K)."""
+    if b.shape[2] == 1:
+        # a matrix times a vector is computed in another way for one pair than for several
+        y = (a * b.transpose(1, 2)).sum(2, keepdim=True)
+        return y if bias is None else y.add_(bias)
+    room = None
+    if len(a) > 1 and a.shape[1] * b.shape[2] * a.element_size() % _LINE_BYTES:
+        # where its rows begin may move a bit as well
+        room = room_apart(a.new_empty(1).expand(len(a), a.shape[1], b.shape[2]))
+    return torch.bmm(a, b, out=room) if bias is None else torch.baddbmm(bias, a, b, out=room)
+
+
+class Linear:
+    """y = x W' + b."""
+
+    def __init__(self, weight: Parameter, bias: Parameter | None, *, is_first: bool) -> None:
+        self._w, self._w_gradient = weight
+        self._transposed = self._w.transpose(1, 2)
+        self._is_first = is_first
+        self._writes_in_place = len(self._w) == 1 and self._w_gradient.data_ptr() % _LINE_BYTES == 0
+        self._b = None if bias is None else bias[0].unsqueeze(1)
+        self._b_gradient = None if bias is None else bias[1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._x = x = in_line(x)
+        return product(x, self._transposed, self._b)
+
+    def backward(self, g: Tensor) -> Tensor:
+        g = in_line(g)
+        if self._writes_in_place and self._x.shape[2] > 1:
+            torch.bmm(g.transpose(1, 2), self._x, out=self._w_gradient)
+        else:
+            self._w_gradient.copy_(product(g.transpose(1, 2), self._x))
+        if self._b_gradient is not None:
+            torch.sum(g, 1, out=self._b_gradient)
+        # nothing learns before the first linear layer
+        return g if self._is_first else product(g, self._w)
+
+
+class Relu:
+    """max(x, 0); its derivative is told by y alone, so that y may stand where x did."""
+
+    def __init__(self, *, may_overwrite: bool) -> None:
+        self._function = torch.relu_ if may_overwrite else torch.relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._y = self._function(x)
+        return self._y
+
+    def backward(self, g: Tensor) -> Tensor:
+        torch.ops.aten.threshold_backward.grad_input(g, self._y, 0, grad_input=g)
+        return g
+
+
+class Tanh:
+    """tanh x, derivative 1 - y^2."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._y = torch.tanh(x)
+        return self._y
+
+    def backward(self, g: Tensor) -> Tensor:
+        return g.addcmul_(g * self._y, self._y, value=-1)
+
+
+class Sigmoid:
+    """1/(1 + exp -x), derivative y (1 - y)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._y = apart(x).sigmoid()
+        return self._y
+
+    def backward(self, g: Tensor) -> Tensor:
+        return g.mul_(self._y).addcmul_(g, self._y, value=-1)
+
+
+@contextmanager
+def _one_library() -> Iterator[None]:
+    """PyTorch's own code for every layout: oneDNN's, where it may be used, rounds differently."""
+    before = torch._C._get_mkldnn_enabled()  # noqa: SLF001 - its public form sets a dozen other things, and warns
+    torch._C._set_mkldnn_enabled(False)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)  # noqa: SLF001
+
+
+class Elementwise:
+    """Any other activation, by what autograd knows of this one function; `parameters` are those that it learns."""
+
+    def __init__(self, function: Callable[..., Tensor], parameters: Sequence[Parameter] = ()) -> None:
+        self._function = function
+        self._parameters = [values for values, _ in parameters]
+        self._gradients = [gradients for _, gradients in parameters]
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.enable_grad(), _one_library():
+            self._inputs = [apart(x).detach().requires_grad_()]
+            self._inputs += [p.detach().reshape(len(x), 1, -1).requires_grad_() for p in self._parameters]
+            self._y = self._function(*self._inputs)
+        return self._y.detach()
+
+    def backward(self, g: Tensor) -> Tensor:
+        with _one_library():
+            first, *others = torch.autograd.grad(self._y, self._inputs, apart(g))
+        for room, gradient in zip(self._gradients, others, strict=True):
+            room.copy_(gradient.reshape(room.shape))
+        return first.contiguous()
+
+
+class Dropout:
+    """x times a mask that `draw` makes for the step under way."""
+
+    def __init__(self, draw: Callable[[Tensor], Tensor]) -> None:
+        self._draw = draw
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._mask = self._draw(x)
+        return x * self._mask
+
+    def backward(self, g: Tensor) -> Tensor:
+        return g.mul_(self._mask)
+
+
+class Flatten:
+    """(M, N, ...) to (M, N, F)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._shape = x.shape
+        return x.flatten(2)
+
+    def backward(self, g: Tensor) -> Tensor:
+        return g.view(self._shape)

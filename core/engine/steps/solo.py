@@ -1,0 +1,93 @@
+"""One run's steps, one after another, each looked at where it is due."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from core.engine.learner import Learner
+from core.engine.optimizers import Optimizer
+from core.engine.rows import Batch
+from core.engine.seeds import derived_seed
+from core.engine.steps.choice import StepPath
+from core.engine.steps.stack import Part, Stack
+from core.engine.tally import Tally
+from core.engine.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every step of a run needs."""
+
+    learner: Learner
+    optimizer: Optimizer
+    watch: Watch
+    tally: Tally
+
+
+class Solo(ABC):
+    """Takes the steps of one run: batch by batch a gradient, an update, and a note for the tally."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.learner, self.optimizer = tools.learner, tools.optimizer
+        self.watch, self.tally = tools.watch, tools.tally
+
+    def take(self, batches: Sequence[Batch], lrs: Sequence[float], done: int) -> None:
+        """One step a batch, behind the `done` steps before them."""
+        for number, (batch, lr) in enumerate(zip(batches, lrs, strict=True), start=done + 1):
+            outputs = self.watch.step(self.optimizer, partial(self.gradients, number, *batch), lr, number)
+            self.tally.add(outputs, self.learner.gradient_norm, self.learner.extra_loss)
+
+    @abstractmethod
+    def gradients(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The objective () and the outputs (N, ...) of the step `number`; its gradients stand in the flat buffer."""
+
+
+class Autograd(Solo):
+    """Any network: PyTorch records the forward pass and goes back through it."""
+
+    def gradients(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - its random numbers come in turn
+        return self.learner.gradients(x, target, weight)
+
+
+class Direct(Solo):
+    """A network whose layers all have kernels: a stack of one."""
+
+    def __init__(self, tools: Tools, part: Part) -> None:
+        super().__init__(tools)
+        self.part = part
+        self._stack: Stack | None = None
+        self._stands_at: Tensor | None = None
+        self._unread = torch.full((), torch.nan)
+
+    def gradients(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        if self.learner.is_watched:
+            self._show(number, x, target, weight)
+        if self._stack is None or self._stands_at is not self.part.flat.values:
+            # at first, and after its parameters have moved into a cohort's buffer or out of it
+            self._stack, self._stands_at = Stack([self.part]), self.part.flat.values
+        weights = None if weight is None else weight.unsqueeze(0)
+        outputs = self._stack.gradients(x.unsqueeze(0), target.unsqueeze(0), weights, (number,))[0]
+        self.learner.finish()
+        if not self.optimizer.reads_objective:
+            return self._unread, outputs
+        return self.learner.objective(self.learner.loss(outputs, target, weight)), outputs
+
+    def _show(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> None:
+        """The same step on record for those who watch, which moves nothing of the training."""
+        buffers = list(self.part.network.buffers())
+        before = [buffer.clone() for buffer in buffers]
+        torch.manual_seed(derived_seed(self.part.seed, "look", number))
+        self.learner.backward(x, target, weight)
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
+
+
+def build_solo(path: StepPath, tools: Tools, part: Part) -> Solo:
+    """What takes the steps of a run on this path."""
+    return Direct(tools, part) if path == "direct" else Autograd(tools)

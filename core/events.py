@@ -170,6 +170,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 _VALUES = ',"values":'
+_ROW = '"event":"metrics",'
 
 
 def values_text(event: Metrics) -> str:
@@ -190,16 +191,17 @@ def to_line(job_id: str, event: Event) -> str:
 def from_line(line: str | bytes) -> tuple[str, Event]:
     """The job's id and the event of one line; a line that is not one raises ValueError."""
     text = line.decode() if isinstance(line, bytes) else line
-    # within a string the quotation marks would be escaped, so this is where a row's values begin and nothing else
+    # within a string the quotation marks would be escaped, so in a row this is where its values begin and nothing else
     head, mark, values = text.partition(_VALUES)
-    whole = head + "}" if mark else head.strip()
+    is_row = bool(mark) and _ROW in head
+    whole = head + "}" if is_row else text.strip()
     body, end = _decode(whole)
     if end != len(whole):
         raise ValueError(f"received {whole[end:]!r} after the event, expected the end of the line")
     job_id, name = body.pop("job"), body.pop("event")
     if name not in _KINDS:
         raise ValueError(f"unknown event {name!r}")
-    if mark:
+    if is_row:
         body["values"] = JsonValues(values[:-1])
     if "non_finite" in body:
         body["non_finite"] = tuple(body["non_finite"])

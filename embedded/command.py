@@ -33,7 +33,9 @@ def up(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port; 0 finds a free one and writes it to DATA_DIR/server.json.")
     ] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Jobs that train at once.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Runners at once; jobs that train together count as one.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Say what happens in JSON, one object a line.")] = False,
     logs: Annotated[bool, typer.Option("--logs", help="Show the logs here instead of in DATA_DIR/logs.")] = False,
 ) -> None:

@@ -61,6 +61,12 @@ class JobChange(Answer):
     epoch: int | None = Field(description="epochs completed by then")
 
 
+class Cohort(Answer):
+    """Jobs that train together in one process; what a job comes to does not depend on who rides with it."""
+
+    size: int = Field(description="jobs that its last attempt began with, itself among them", ge=2)
+
+
 class Job(Answer):
     """A training job: what was asked for, where it stands, what came of it."""
 
@@ -84,7 +90,7 @@ class Job(Answer):
     warnings: list[JobWarning] = Field(description="of the plan, the data and the run, in the order they were given")
     resume_exact: bool | None = Field(description="whether the last resume was bit for bit")
     resume_note: str | None
-    cohort: dict[str, Any] | None = Field(description="the jobs that train together with it")
+    cohort: Cohort | None = Field(description="the jobs that it trains together with, or did last; null: alone")
     spec: dict[str, Any] = Field(description="resolved, every default written out")
     changes: list[JobChange]
     links: JobLinks

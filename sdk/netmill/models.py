@@ -87,6 +87,12 @@ class Change(Answer):
     epoch: int | None = None
 
 
+class Cohort(Answer):
+    """Jobs that train together in one process; `size` counts this one too."""
+
+    size: int
+
+
 class JobState(Answer):
     """A job as it stood when it was asked for."""
 
@@ -108,6 +114,7 @@ class JobState(Answer):
     warnings: list[Warned] = Field(default_factory=list)
     resume_exact: bool | None = None
     resume_note: str | None = None
+    cohort: Cohort | None = None
     spec: dict[str, Any] = Field(default_factory=dict)
     changes: list[Change] = Field(default_factory=list)
 

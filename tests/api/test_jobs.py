@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from core.db.session import transaction
 from core.events import Failed, Progress, Stopped
+from core.services import protocol
 from tests.api.conftest import IRIS, Live
 
 FIELDS = {
@@ -47,6 +49,24 @@ def test_a_finished_job_has_its_result(live: Live) -> None:
     assert [entry["status"] for entry in job["transitions"]] == ["queued", "running", "succeeded"]
     times = [entry["time"] for entry in job["transitions"]]
     assert times == sorted(times)
+
+
+def test_jobs_that_train_together_say_how_many_they_are(live: Live) -> None:
+    ids = [live.submit({**IRIS, "training": {"seed": seed, "epochs": 4}}) for seed in range(3)]
+    with transaction(live.parts.sessions) as session:
+        room = protocol.Room(most=64, memory_bytes=1 << 30)
+        taken: list[str] = []
+        while not set(ids) <= set(taken):
+            claims = protocol.claim_together(session, worker_id="test", queue="wake.cpu", lease_s=60, room=room)
+            live.claims |= {claim.job_id: (claim, 0) for claim in claims}
+            taken += [claim.job_id for claim in claims]
+    for job_id in ids:
+        job = live.http.get(f"/v1/jobs/{job_id}").json()
+        assert job["cohort"]["size"] >= 3
+        live.record(job_id, Stopped("shutdown", 0, 0))
+    alone = live.submit()
+    live.claim(alone)
+    assert live.http.get(f"/v1/jobs/{alone}").json()["cohort"] is None
 
 
 def test_a_failed_job_explains_itself(live: Live) -> None:

@@ -29,6 +29,7 @@ EVENTS: list[Event] = [
     Changed(2, 41, 1, {"lr": 0.01, "early_stopping": None}),
     Log("ünïcode \u2028 and\nnewlines"),
     Finished(1, 40, {"test.loss": 0.5}, (), False, {}),
+    Finished(1, 40, {}, folds={"count": 2, "metrics": {"loss": {"mean": 0.5, "values": [0.4, 0.6]}}}),
     Stopped("pause", 1, 41),
     Failed("diverged", "the loss is not finite", "lower it", "/optimizer/lr", 2),
 ]

@@ -284,6 +284,12 @@ def test_change_sends_what_is_named_and_job_shows_it(script: Script) -> None:
     assert '{"optimizer": {"lr": 0.01}} applied before step 42' in shown
 
 
+def test_job_says_who_trained_with_it(script: Script) -> None:
+    script.play(Reply(200, job_body(cohort={"size": 8})), Reply(200, job_body(cohort=None)))
+    assert "7 other jobs" in netmill(script, "job", "job_1").stdout
+    assert "other jobs" not in netmill(script, "job", "job_1").stdout
+
+
 def test_predict_draws_samples_without_a_file(script: Script) -> None:
     def answer(seen: Seen) -> Reply:
         drawn = {"checkpoint": "c", "output": "sample", "classes": None, "data": [[1.5], [2.5]]}

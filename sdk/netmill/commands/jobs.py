@@ -195,6 +195,8 @@ def _show(session: Session, handle: Job, *, warnings: bool = True) -> None:
         std = spread.get(name, {}).get("std")
         rows.append([name, number(value) if std is None else f"{number(value)} ± {number(std)}"])
     rows += [["change", _changed(one)] for one in state.changes]
+    if state.cohort is not None:
+        rows.append(["trained with", f"{state.cohort.size - 1} other jobs, without effect on one another"])
     if state.resume_exact is False:
         rows.append(["resume", f"not exact: {state.resume_note}"])
     if error := handle.error:

@@ -10,7 +10,6 @@ MLflow's `log_batch` and others count. Prints a line for each database and write
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from benchmarks import results
 from core.db.migrate import upgrade
 from core.db.session import Sessions, make_engine, make_sessions, reading, transaction
 from core.events import Finished, Metrics, Started, to_line
@@ -35,8 +35,10 @@ from tests.support.postgres import create_database, postgres_server
 from worker import posix
 from worker.cache import FileCache
 from worker.forks import Child, ForkServer
+from worker.held import HeldJob
 from worker.options import Options
-from worker.supervisor import Supervision, Tools
+from worker.supervisor import Supervisor
+from worker.tools import Tools
 
 SPEC: dict[str, Any] = {"data": {"dataset": "iris"}, "network": {"layers": [{"type": "linear", "units": 4}]}}
 VALUES = {
@@ -95,7 +97,7 @@ def once(sessions: Sessions, tools: Tools, rows: int, values: dict[str, float]) 
         claim = protocol.claim(session, worker_id="bench", queue=tools.options.queue, lease_s=60)
     assert claim is not None
     began = time.perf_counter()
-    Supervision(tools, claim, beat=posix.boot_time()).run()
+    Supervisor(tools, [HeldJob(claim, tools.options, posix.boot_time())]).run()
     seconds = time.perf_counter() - began
     with reading(sessions) as session:
         job = jobs.get(session, LOCAL, job_id)
@@ -118,7 +120,6 @@ def main() -> int:
     options.add_argument("--rows", type=int, default=100_000)
     options.add_argument("--times", type=int, default=5)
     options.add_argument("--url", help="a PostgreSQL server; without it one is started for the measurement")
-    options.add_argument("--out", type=Path, default=Path("benchmarks/results/recording.json"))
     given = options.parse_args()
     if given.url:
         os.environ["TEST_DATABASE_URL"] = given.url
@@ -130,8 +131,7 @@ def main() -> int:
     for name in ("sqlite", "postgresql"):
         found = figures[name]
         print(f"{name:12} {found['rows_per_s']:9,} rows/s  {found['points_per_s']:9,} points/s  ±{found['spread']:.0%}")
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(figures, indent=2) + "\n")
+    results.write("recording", figures)
     return 0
 
 

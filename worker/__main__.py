@@ -16,7 +16,7 @@ def main() -> int:
     me = identity.take(settings.data_dir, settings.worker_name)
     logs.set_up(settings.log_level, settings.log_format, worker=me.name)
     # torch takes two seconds to import: begin before our own imports, which take half a second
-    forks = ForkServer(settings.runner_threads(), me.folder / "tmp")
+    forks = ForkServer(settings.runner_threads(), me.folder / "tmp", spares=settings.slots)
     forks.start()
     from worker import app  # noqa: PLC0415  # see above
 

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,11 +22,15 @@ from worker import posix
 
 log = structlog.get_logger(__name__)
 
-Role = Literal["run", "predict", "export", "analyse"]
+Role = Literal["run", "spare", "predict", "export", "analyse"]
 # Of the worker's environment a child gets these alone: no address and no key of a database or broker.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "PYTHONHASHSEED")
 _PASSED_PREFIXES = ("CUDA_", "NVIDIA_", "CUBLAS_")
 _ROOT = Path(__file__).parents[1]
+
+
+# what takes a spare has the processor to itself for so long
+_BEHIND_S = 0.05
 
 
 class ForkFailed(RuntimeError):
@@ -104,10 +110,64 @@ class Child:
             self.events = self._control = self._exits = -1
 
 
-class ForkServer:
-    """Keeps one zygote alive, with a pause between starts that grows while it fails."""
+class Spares:
+    """Runners made ahead, so that a job finds one that has the slow part of a process's life behind it.
 
-    def __init__(self, threads: int, scratch: Path) -> None:
+    One that is taken is replaced a moment later, when the job that took it is under way. They are processes like all
+    others of the fork server: without a credential, and gone with it.
+    """
+
+    def __init__(self, make: Callable[[], Child], count: int) -> None:
+        self._make = make
+        self._count = count
+        self._waiting: deque[Child] = deque()
+        self._wanted = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="spares", daemon=True)
+
+    def start(self) -> None:
+        """Begins to make them."""
+        if self._count:
+            self._wanted.set()
+            self._thread.start()
+
+    def take(self) -> Child | None:
+        """One that lives, None when none is ready."""
+        while self._waiting:
+            try:
+                child = self._waiting.popleft()
+            except IndexError:
+                break
+            self._wanted.set()
+            if not child.wait_exit(0):
+                return child
+            child.close()
+        return None
+
+    def stop(self) -> None:
+        """Ends them all; none is made any more."""
+        self._stopping.set()
+        self._wanted.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+        while self._waiting:
+            self._waiting.popleft().close()
+
+    def _keep(self) -> None:
+        while self._wanted.wait() and not self._stopping.is_set():
+            self._wanted.clear()
+            self._stopping.wait(_BEHIND_S)
+            while len(self._waiting) < self._count and not self._stopping.is_set():
+                try:
+                    self._waiting.append(self._make())
+                except ForkFailed:
+                    self._stopping.wait(1.0)
+
+
+class ForkServer:
+    """Keeps one zygote alive, with a pause between starts that grows while it fails, and `spares` runners at hand."""
+
+    def __init__(self, threads: int, scratch: Path, *, spares: int = 0) -> None:
         self._environment = child_environment(threads, scratch)
         self._scratch = scratch
         self._ready = threading.Condition()
@@ -115,6 +175,7 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="fork-server", daemon=True)
+        self._spares = Spares(lambda: self.fork("spare"), spares)
 
     @property
     def pid(self) -> int | None:
@@ -125,11 +186,13 @@ class ForkServer:
         """Begins to start the zygote and returns at once; `fork` waits until it is ready."""
         self._scratch.mkdir(parents=True, exist_ok=True)
         self._thread.start()
+        self._spares.start()
 
     def stop(self) -> None:
         """Ends the zygote and every child of it."""
         self._stopping.set()
         with self._ready:
+            self._ready.notify_all()
             if self._socket:
                 self._socket.shutdown(socket.SHUT_RDWR)
             elif self._process:
@@ -141,6 +204,7 @@ class ForkServer:
                 self._process.kill()
         if self._thread.is_alive():
             self._thread.join(5)
+        self._spares.stop()
 
     def is_ready(self, timeout_s: float = 0.0) -> bool:
         """True when children can be made, now or within the time."""
@@ -148,7 +212,9 @@ class ForkServer:
             return self._ready.wait_for(lambda: self._socket is not None, timeout_s)
 
     def fork(self, role: Role, timeout_s: float = 60.0) -> Child:
-        """A new child in `role`; raises ForkFailed when there is no server that makes one in time."""
+        """A child in `role`, a runner made ahead if there is one; ForkFailed when no server makes one in time."""
+        if role == "run" and (spare := self._spares.take()):
+            return spare
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             server = self._wait_ready(end)
@@ -160,7 +226,8 @@ class ForkServer:
     def _wait_ready(self, end: float) -> socket.socket:
         with self._ready:
             while self._socket is None:
-                if self._stopping.is_set() or not self._ready.wait(max(0.0, end - time.monotonic())):
+                left = end - time.monotonic()
+                if self._stopping.is_set() or left <= 0 or not self._ready.wait(left):
                     raise ForkFailed("the fork server is not ready")
             return self._socket
 

@@ -16,17 +16,22 @@ import selectors
 import signal
 import socket
 import sys
+import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
+# `np.unique` imports it at its first call, in each child anew
+import numpy.ma  # noqa: F401
 import torch
 
-from worker import analysis, posix, prediction, runner
+from worker import analysis, posix, prediction, rehearsal, runner
 
 # What polars starts on import waits for spilled files to delete and holds no lock while there are none.
 _SLEEPERS = frozenset({"polars-ooc-clea"})
 
-ROLES: dict[str, Callable[[int, int], int]] = {
+Role = Callable[[int, int], int]
+ROLES: dict[str, Role] = {
     "run": runner.main,
     "predict": prediction.main,
     "export": prediction.export_main,
@@ -42,8 +47,9 @@ def computing_threads() -> list[str]:
 class Zygote:
     """The loop of the fork server; `serve` returns when the other end of the socket is gone."""
 
-    def __init__(self, requests: socket.socket) -> None:
+    def __init__(self, requests: socket.socket, roles: Mapping[str, Role]) -> None:
         self._requests = requests
+        self._roles = roles
         self._children: dict[int, int] = {}
         self._ended_read, self._ended_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -68,7 +74,7 @@ class Zygote:
         if not message:
             return False
         control, events, exit_write = files
-        role = ROLES[json.loads(message)["role"]]
+        role = self._roles[json.loads(message)["role"]]
         pid = os.fork()
         if pid == 0:
             _become(role, control, events)
@@ -96,7 +102,7 @@ def _tell(pipe: int, line: str) -> None:
         return  # nobody waits for this child any more
 
 
-def _become(role: Callable[[int, int], int], control: int, events: int) -> None:
+def _become(role: Role, control: int, events: int) -> None:
     """The forked child's life, from here to its end: it never returns into the server's loop."""
     code = 70
     try:
@@ -125,6 +131,7 @@ def main() -> int:
     # the worker drains its runners itself; a signal to the whole group must not take them away under it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    piece = rehearsal.stage(Path(tempfile.mkdtemp(prefix="stage-")))
     threads = computing_threads()
     assert len(threads) == 1, f"forking with threads {threads} would lose their locks"
     in_use: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
@@ -134,7 +141,7 @@ def main() -> int:
     gc.freeze()
     posix.forget_clean_files()
     requests.send(b"ready")
-    Zygote(requests).serve()
+    Zygote(requests, {**ROLES, "spare": rehearsal.Spare(piece, runner.main)}).serve()
     return 0
 
 

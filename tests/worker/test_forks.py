@@ -10,10 +10,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from core.data.builtin import make_builtin
+from core.spec.limits import Limits
+from core.spec.plan import check_job
 from tests.support.service import REPOSITORY, wait_until
 from worker.forks import Child, ForkServer, child_environment
 from worker.questions import Answerer
@@ -140,6 +144,100 @@ def test_a_process_that_died_unasked_costs_no_answer(forks: ForkServer, scratch:
         assert answerer.pid
         os.kill(answerer.pid, signal.SIGKILL)
     answerer.close()
+
+
+@pytest.fixture(scope="module")
+def prompt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """A fork server with a runner made ahead."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", "postgresql://user:secret@host/db")
+        server = ForkServer(1, tmp_path_factory.mktemp("prompt"), spares=1)
+    server.start()
+    yield server
+    server.stop()
+
+
+def spare_of(server: ForkServer) -> int:
+    """The process id of the spare, once there is one."""
+
+    def found() -> list[int]:
+        children = psutil.Process(server.pid).children() if server.pid else []
+        return [child.pid for child in children if comm(child.pid) == "netmill-spare"]
+
+    return int(wait_until(found, "a spare", 20)[0])
+
+
+def comm(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def trained(child: Child, folder: Path) -> list[dict[str, Any]]:
+    """What a runner tells of a small job, without times and paths."""
+    data = make_builtin("moons", {}, folder / "data")
+    body = {"data": {"dataset": "moons"}, "network": {"layers": [{"type": "linear", "units": 8}, {"type": "dropout"}]}}
+    spec = check_job({**body, "training": {"epochs": 2, "device": "cpu"}}, lambda _: data.schema, Limits()).spec
+    job = {"job": "job_1", "spec": spec.model_dump(mode="json"), "schema": None, "workdir": str(folder / "run")}
+    terms = {"checkpoint_every_s": 30.0, "threads": 1, "memory_bytes": 0, "schema": data.schema.model_dump(mode="json")}
+    stands = {"path": str(data.data_path), "builtin": None, "parameters": None}
+    child.send({**terms, "data": stands, "jobs": [{**job, "changes": [], "resume": None}]})
+    told = b""
+    while data_read := os.read(child.events, 1 << 16):
+        told += data_read
+    changing = {"time", "content_path", "state_path", "eta_s", "samples_per_s"}
+    events = [{k: v for k, v in json.loads(line).items() if k not in changing} for line in told.splitlines()]
+    return [event for event in events if event["event"] not in ("progress", "warning")]
+
+
+def test_a_runner_made_ahead_is_given_out_and_replaced(prompt: ForkServer) -> None:
+    spare = spare_of(prompt)
+    assert "secret" not in Path(f"/proc/{spare}/environ").read_text()
+    child = prompt.fork("run")
+    assert child.pid == spare
+    child.close()
+    assert spare_of(prompt) != spare
+
+
+def test_a_rehearsed_runner_trains_the_same_bits(prompt: ForkServer, forks: ForkServer, tmp_path: Path) -> None:
+    spare_of(prompt)
+    told = []
+    for name, server in (("rehearsed", prompt), ("fresh", forks)):
+        child = server.fork("run")
+        told.append(trained(child, tmp_path / name))
+        child.close()
+    assert [event["event"] for event in told[0]] == ["started", "metrics", "metrics", "checkpoint", "finished"]
+    assert told[0] == told[1]
+
+
+def test_a_spare_that_died_is_not_given_out(prompt: ForkServer, tmp_path: Path) -> None:
+    spare = spare_of(prompt)
+    os.kill(spare, signal.SIGKILL)
+    wait_until(lambda: dead(spare), "the spare's death", 2)
+    child = prompt.fork("run")
+    assert child.pid != spare
+    assert trained(child, tmp_path)[-1]["event"] == "finished"
+    child.close()
+
+
+def test_a_new_fork_server_makes_new_spares(prompt: ForkServer, tmp_path: Path) -> None:
+    spare = spare_of(prompt)
+    assert prompt.pid
+    os.kill(prompt.pid, signal.SIGKILL)
+    wait_until(lambda: dead(spare), "the end of the spare", 2)
+    child = prompt.fork("run")
+    assert trained(child, tmp_path)[-1]["event"] == "finished"
+    child.close()
+    spare_of(prompt)
+
+
+def test_no_spare_is_left_when_the_server_ends(tmp_path: Path) -> None:
+    server = ForkServer(1, tmp_path, spares=2)
+    server.start()
+    pids = [server.pid, spare_of(server)]
+    server.stop()
+    wait_until(lambda: all(pid is None or dead(pid) for pid in pids), "the end of both", 2)
 
 
 WORKER = """

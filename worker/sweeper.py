@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.db.session import transaction
-from core.services import sweeping, usage
+from core.services import accounts, sweeping
 from worker.tools import Tools
 
 log = structlog.get_logger(__name__)
@@ -44,6 +44,8 @@ class Sweeper:
         tools = self._tools
         with transaction(tools.sessions) as session:
             swept = sweeping.sweep(session, policy=tools.policy, republish_s=tools.options.republish_s)
+        with transaction(tools.sessions) as session:
+            accounts.add_up(session)
         if swept.requeued or swept.failed:
             log.warning("leases_expired", requeued=swept.requeued, failed=swept.failed)
         for job_id in swept.wake:
@@ -62,7 +64,7 @@ class Sweeper:
             # once: after a deployment the last worker to start makes good what the older version did not count
             self._recounted = True
             with transaction(tools.sessions) as session:
-                usage.recount(session)
+                accounts.recount(session)
         tools.store.collect()
 
     def _sweep_forever(self) -> None:

@@ -19,7 +19,8 @@ from sqlalchemy import Connection, text
 
 from core.data.builtin import builtin_schema
 from core.db.migrate import upgrade
-from core.db.session import make_engine
+from core.db.session import make_engine, make_sessions, transaction
+from core.services import accounts
 from core.spec.limits import Limits
 from core.spec.plan import check_job
 
@@ -30,6 +31,7 @@ BODY: dict[str, Any] = {
 PROJECTS = 10
 # every so many jobs one has trained for long; the others share the rest of the rows evenly
 LONG_EVERY, LONG_ROWS = 1000, 5000
+ROWS = f"CASE WHEN i % {LONG_EVERY} = 0 THEN {LONG_ROWS} ELSE :usual END"
 STATUSES = "CASE WHEN i % 25 = 0 THEN 'failed' WHEN i % 50 = 1 THEN 'cancelled' ELSE 'succeeded' END"
 
 # ids sort by time as those of core.ids do: 48 bits of milliseconds, then 80 that mean nothing
@@ -51,7 +53,7 @@ SELECT growth_id('job', i),
   'run ' || i, json_build_object('run', 'r' || i % 1000, 'team', 't' || i % 10),
   (ARRAY['iris', 'digits', 'higgs', 'wine'])[1 + i % 4], status, 'wake.cpu',
   growth_time(i), growth_time(i + 60), growth_time(i), growth_time(i), growth_time(i + 1), growth_time(i + 60),
-  growth_time(i), 1, growth_time(i + 1), 20, 0, 40, 3, rows, rows, 0,
+  growth_time(i), 1, growth_time(i + 1), 20, 0, 40, rows + 3, rows, rows, 0,
   json_build_object('epoch', 20, 'epochs', 20, 'step', 660, 'steps', 660, 'eta_s', NULL, 'samples_per_s', 250000.0),
   CASE WHEN status = 'succeeded' THEN json_build_object('best_epoch', 17, 'best_step', 561, 'metrics',
     json_build_object('test.accuracy', 0.97, 'test.loss', 0.1 + (i % 89) / 1000.0), 'non_finite', json_build_array(),
@@ -60,7 +62,7 @@ SELECT growth_id('job', i),
     'pointer', '/optimizer/lr', 'hint', 'lower it', 'epoch', 3) END,
   true, json_build_object('torch', '2.13.0', 'threads', 1, 'capability', 'AVX2', 'device', 'cpu'),
   growth_id('ckpt', i), growth_id('ckpt', i)
-FROM (SELECT i, {STATUSES} AS status, CASE WHEN i % {LONG_EVERY} = 0 THEN {LONG_ROWS} ELSE :usual END AS rows
+FROM (SELECT i, {STATUSES} AS status, {ROWS} AS rows
       FROM generate_series(:first, :last) AS i) AS made
 """
 SPECS = """
@@ -73,11 +75,21 @@ INSERT INTO attempts (job_id, fence, worker, started_at, ended_at, outcome)
 SELECT growth_id('job', i), 1, 'worker-' || i % 16, growth_time(i + 1), growth_time(i + 60), 'succeeded'
 FROM generate_series(:first, :last) AS i
 """
+# what core.services.history stores: one event for a stretch of rows
 EVENTS = f"""
 INSERT INTO job_events (job_id, seq, type, time, data)
-SELECT growth_id('job', i), seq, 'status', growth_time(i + seq), json_build_object('status',
-  CASE seq WHEN 1 THEN 'queued' WHEN 2 THEN 'running' ELSE {STATUSES} END)
-FROM generate_series(:first, :last) AS i, generate_series(1, 3) AS seq
+SELECT growth_id('job', i), seq, type, growth_time(i + place), data
+FROM (SELECT i, {STATUSES} AS status, {ROWS} AS rows FROM generate_series(:first, :last) AS i) AS made,
+  LATERAL (VALUES (1, 1, 'status', json_build_object('status', 'queued')),
+    (2, 2, 'status', json_build_object('status', 'running', 'attempt', 1)),
+    (3, 2 + rows, 'metrics', json_build_object('first', 1, 'last', rows)),
+    (60, 3 + rows, 'status', json_build_object('status', status))) AS told (place, seq, type, data)
+"""
+TAGS = """
+INSERT INTO job_tags (job_id, key, value, project)
+SELECT growth_id('job', i), key, value, CASE WHEN i % 10 < 8 THEN 'default' ELSE 'project-' || i % 9 END
+FROM generate_series(:first, :last) AS i,
+  LATERAL (VALUES ('run', 'r' || i % 1000), ('team', 't' || i % 10)) AS tags (key, value)
 """
 BLOBS = """
 INSERT INTO blobs (sha256, bytes, location, chunk_bytes, complete, touched_at)
@@ -97,11 +109,12 @@ SELECT id, seq, seq, seq * 33, moment, json_build_object('train.loss', round((1.
   'validation.loss', round((1.1 / seq)::numeric, 8), 'validation.accuracy', round((1 - 0.5 / seq)::numeric, 8),
   'lr', 0.001), '[]'
 FROM (SELECT growth_id('job', i) AS id, growth_time(i + 1) AS moment,
-        CASE WHEN i % {LONG_EVERY} = 0 THEN {LONG_ROWS} ELSE :usual END AS rows
+        {ROWS} AS rows
       FROM generate_series(:first, :last) AS i) AS made, generate_series(1, rows) AS seq
 """
 STEPS = (
     ("jobs", JOBS),
+    ("job_tags", TAGS),
     ("job_specs", SPECS),
     ("attempts", ATTEMPTS),
     ("job_events", EVENTS),
@@ -181,6 +194,8 @@ def main() -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SET statement_timeout = 0; SET synchronous_commit = off"))
         fill(connection, jobs=arguments.jobs, rows=arguments.rows)
+        with transaction(make_sessions(engine)) as session:
+            accounts.recount(session)
         size = connection.scalar(text("SELECT pg_size_pretty(pg_database_size(current_database()))"))
     print(f"{arguments.jobs} jobs, {size}")
 

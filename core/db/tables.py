@@ -72,6 +72,22 @@ class Project(Base):
     jobs_cancelled: Mapped[int] = mapped_column(default=0, server_default=text("0"), comment="the same, cancelled")
 
 
+class AccountEntry(Base):
+    """What is to be added to a project's row. Added there at once, all who end a job would wait for one another."""
+
+    __tablename__ = "account_entries"
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, comment="in the order of entry"
+    )
+    project: Mapped[str] = mapped_column(comment="whose account")
+    seconds_trained: Mapped[float] = mapped_column(default=0.0, comment="of an attempt that has ended")
+    jobs_succeeded: Mapped[int] = mapped_column(
+        default=0, comment="1: one more is over so; -1: one goes on, or is gone"
+    )
+    jobs_failed: Mapped[int] = mapped_column(default=0, comment="the same")
+    jobs_cancelled: Mapped[int] = mapped_column(default=0, comment="the same")
+
+
 class ApiKey(Base):
     __tablename__ = "api_keys"
 

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from core.db.revision import HEAD
 from core.db.session import now
-from core.db.tables import Job, Project, Worker
+from core.db.tables import Job, Worker
+from core.services.accounts import accounts
 from core.states import TERMINAL, Status
 
 
@@ -45,9 +46,10 @@ def counts(session: Session) -> dict[str, int]:
     """How many jobs have each status, all projects together."""
     query = select(Job.status, func.count().label("jobs")).where(Job.finished_at.is_(None)).group_by(Job.status)
     found = {row.status: row.jobs for row in session.execute(query)}
-    over = select(*(func.sum(getattr(Project, f"jobs_{status}")).label(status) for status in TERMINAL))
-    found |= session.execute(over).one()._asdict()
-    return {str(status): int(found.get(status) or 0) for status in Status}
+    for account in accounts(session).values():
+        for status in TERMINAL:
+            found[status] = found.get(status, 0) + getattr(account, f"jobs_{status}")
+    return {str(status): found.get(status, 0) for status in Status}
 
 
 def queued(session: Session) -> dict[str, int]:

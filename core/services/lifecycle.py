@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from core.db.session import now
-from core.db.tables import Attempt, Job, JobEvent, JobSpecs, Project
+from core.db.tables import AccountEntry, Attempt, Job, JobEvent, JobSpecs
 from core.services import change_log
 from core.services.history import count
 from core.states import TERMINAL, Status, may_follow
@@ -72,21 +72,7 @@ def move(
 def count_over(session: Session, project: str, status: Status, by: int) -> None:
     """Keeps the number of the project's jobs that are over; of those that are not nobody keeps count."""
     if status in TERMINAL:
-        account, name = _account(session, project), f"jobs_{status}"
-        setattr(account, name, getattr(account, name) + by)
-
-
-def _account(session: Session, project: str) -> Project:
-    """The project's row, locked once a transaction; nobody who submits to the project waits for this lock."""
-    transaction = session.get_transaction()
-    if session.info.get("accounts", (None,))[0] is not transaction:
-        session.info["accounts"] = (transaction, set())
-    held = session.info["accounts"][1]
-    with session.no_autoflush:
-        if project in held:
-            return session.get_one(Project, project)
-        held.add(project)
-        return session.get_one(Project, project, with_for_update={"key_share": True}, populate_existing=True)
+        session.add(AccountEntry(project=project, **{f"jobs_{status}": by}))
 
 
 def _missed(session: Session, job: Job) -> list[tuple[str, dict[str, Any]]]:
@@ -104,4 +90,4 @@ def end_attempt(session: Session, job: Job, outcome: str, reason: str | None = N
     job.progress = {**job.progress, "eta_s": None}
     # the members of a cohort had the process to one another
     seconds = (attempt.ended_at - attempt.started_at).total_seconds() / (job.cohort_size or 1)
-    _account(session, job.project).seconds_trained += seconds
+    session.add(AccountEntry(project=job.project, seconds_trained=seconds))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, select, union
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core.db.tables import Analysis, Blob, Checkpoint, Dataset, Job, Project, Question
+from core.db.tables import Analysis, Blob, Checkpoint, Dataset, Job, Question
+from core.services.accounts import accounts
 from core.services.principal import Principal
-from core.states import TERMINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +28,10 @@ def by_project(session: Session, principal: Principal) -> list[ProjectUsage]:
     unfinished = select(Job.project, func.count().label("jobs")).where(Job.finished_at.is_(None)).group_by(Job.project)
     jobs = {row.project: row.jobs for row in session.execute(unfinished)}
     stored = _bytes(session)
-    projects = session.scalars(select(Project).order_by(Project.name))
     return [
-        ProjectUsage(p.name, jobs.get(p.name, 0) + _over(p), p.seconds_trained, stored.get(p.name, 0)) for p in projects
+        ProjectUsage(name, jobs.get(name, 0) + account.jobs_over, account.seconds_trained, stored.get(name, 0))
+        for name, account in accounts(session).items()
     ]
-
-
-def _over(project: Project) -> int:
-    return sum(getattr(project, f"jobs_{status}") for status in TERMINAL)
-
-
-def recount(session: Session) -> None:
-    """Makes the counts of jobs that are over right, whatever was left out by processes of an older version.
-
-    Whoever ends a job changes its project's row in the same transaction, so with all of them locked the counts stand.
-    """
-    projects = session.scalars(select(Project).order_by(Project.name).with_for_update()).all()
-    query = select(Job.project, Job.status, func.count().label("jobs")).group_by(Job.project, Job.status)
-    found = {(row.project, row.status): row.jobs for row in session.execute(query.where(Job.status.in_(TERMINAL)))}
-    for project in projects:
-        for status in TERMINAL:
-            setattr(project, f"jobs_{status}", found.get((project.name, status), 0))
 
 
 def _bytes(session: Session) -> dict[str, int]:

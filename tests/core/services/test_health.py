@@ -11,7 +11,7 @@ from core.db.session import reading, transaction
 from core.db.tables import Project, Worker
 from core.errors import Forbidden
 from core.events import Failed
-from core.services import health, jobs, sweeping, usage, workers
+from core.services import accounts, health, jobs, sweeping, usage, workers
 from core.services.principal import LOCAL, Principal
 from tests.support.training import FINISHED, House, row
 
@@ -70,7 +70,7 @@ def test_counts_follow_every_way_to_an_end_and_back(house: House, stranger: Prin
     assert told() == {"queued": 1, "failed": 1, "cancelled": 2}
     house.do(jobs.pause, done)
     with transaction(house.sessions) as session:
-        usage.recount(session)
+        accounts.recount(session)
     assert told() == {"paused": 1, "failed": 1, "cancelled": 2}
     assert house.job(failed).status == "failed"
 
@@ -80,7 +80,7 @@ def test_what_an_older_version_did_not_count_is_counted(house: House) -> None:
     with transaction(house.sessions) as session:
         session.execute(update(Project).values(jobs_cancelled=0, jobs_failed=7))
     with transaction(house.sessions) as session:
-        usage.recount(session)
+        accounts.recount(session)
     with reading(house.sessions) as session:
         counts = health.counts(session)
     assert (counts["cancelled"], counts["failed"]) == (1, 0)

@@ -7,13 +7,13 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select
 
 from core.db.session import reading, transaction
-from core.db.tables import Attempt, Job
+from core.db.tables import AccountEntry, Attempt, Job
 from core.errors import Conflict
 from core.events import Stopped
-from core.services import jobs, protocol, sweeping
+from core.services import accounts, jobs, protocol, sweeping
 from core.services.protocol import Control
 from core.services.sweeping import Swept
 from core.states import TERMINAL
@@ -219,4 +219,25 @@ def test_seconds_of_every_attempt_count(house: House) -> None:
         session.get_one(Attempt, (job.id, 1)).started_at -= timedelta(seconds=100)
     house.record(claim, FINISHED)
     with reading(house.sessions) as session:
-        assert session.scalar(text("SELECT seconds_trained FROM projects")) == pytest.approx(100, abs=5)
+        before = accounts.accounts(session)["default"]
+        assert before.seconds_trained == pytest.approx(100, abs=5)
+    for _ in range(2):
+        with transaction(house.sessions) as session:
+            accounts.add_up(session)
+    with reading(house.sessions) as session:
+        assert accounts.accounts(session)["default"] == before
+        assert session.scalar(select(func.count()).select_from(AccountEntry)) == 0
+
+
+def test_who_ends_a_job_waits_for_nobody_else_who_does(house: House) -> None:
+    """On PostgreSQL: two transactions that end jobs of one project, neither committed."""
+    if house.sessions.kw["bind"].dialect.name != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    for _ in range(2):
+        house.submit()
+    one, two = house.take(), house.take()
+    with transaction(house.sessions) as session:
+        protocol.record(session, house.store, one, [FINISHED], batch=1)
+        house.record(two, FINISHED)
+        assert house.job(two.job_id).status == "succeeded"
+    assert house.job(one.job_id).status == "succeeded"

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).with_name("results")
+# not named as this module: mypy would take the folder for it
+FOLDER = Path(__file__).with_name("measured")
 
 
 def write(part: str, figures: dict[str, Any], folder: Path = FOLDER) -> Path:

@@ -17,8 +17,8 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, text
 
+from benchmarks.growth.figures import quantiles, save, timed_ms
 from benchmarks.growth.make_big import BODY
-from benchmarks.growth.results import quantiles, save, timed_ms
 from core.db.session import Sessions, make_engine, make_sessions, reading, transaction
 from core.db.tables import Attempt, Job
 from core.events import Finished, Metrics
@@ -108,7 +108,7 @@ def main() -> None:
     given = options.parse_args()
     figures = contest(given.database_url, workers=given.workers, count=given.jobs, trains_s=given.trains_s)
     print(figures)
-    save(f"claims, {given.workers} workers, {given.trains_s} s", figures)
+    save("claims", f"{given.workers} workers, {given.trains_s} s", figures)
 
 
 if __name__ == "__main__":

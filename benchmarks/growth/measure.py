@@ -18,8 +18,8 @@ from typing import Any
 
 from sqlalchemy import text
 
+from benchmarks.growth.figures import quantiles, save, timed_ms
 from benchmarks.growth.make_big import BODY, LONG_EVERY
-from benchmarks.growth.results import quantiles, save, timed_ms
 from core.db.session import Sessions, make_engine, make_sessions, reading, transaction
 from core.errors import NotFound
 from core.events import Finished, Metrics
@@ -102,7 +102,7 @@ class Bench:
         self.read("/metrics: queues", health.queued)
         self.read("usage of all projects", lambda s: usage.by_project(s, LOCAL), times=3)
 
-    def _metrics(self, session: Any, **options: int) -> None:
+    def _metrics(self, session: Any, **options: Any) -> None:
         # every LONG_EVERY-th job is the default project's
         metrics.page(session, LOCAL, self.a_long_job(), **options)
 
@@ -146,7 +146,7 @@ class Bench:
 
 
 def main() -> None:
-    """Measures, prints, and writes the part `sizes` of the results."""
+    """Measures, prints, and writes its part of the results."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--database-url", required=True)
     options.add_argument("--repeats", type=int, default=300)
@@ -159,7 +159,7 @@ def main() -> None:
     bench = Bench(make_sessions(engine), int(size or 0), arguments.repeats)
     bench.reads()
     bench.writes()
-    save(f"size {size}", {"jobs": size, "rows": rows, "bytes": used, "ms": bench.found})
+    save("sizes", str(size), {"jobs": size, "rows": rows, "bytes": used, "ms": bench.found})
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def measure(repeats: int) -> dict[str, Any]:
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--repeats", type=int, default=10)
-    options.add_argument("--out", type=Path, default=Path("benchmarks/results/service.json"))
+    options.add_argument("--out", type=Path, default=Path("benchmarks/measured/service.json"))
     arguments = options.parse_args()
     figures = measure(arguments.repeats)
     figures["machine"] = {"cpu": platform.processor() or platform.machine(), "python": platform.python_version()}

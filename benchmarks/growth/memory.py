@@ -1,0 +1,103 @@
+"""Whether a worker grows: the memory of its process and of its zygote while it trains thousands of short jobs.
+
+    .venv/bin/python -m benchmarks.growth.memory [--jobs 2000] [--every 100]
+
+The worker is a real one with its broker, on SQLite in a folder of its own; each job has its runner. Memory is the
+proportional set size, in which a page that several processes share counts once. The slope is that of a straight line
+through the readings after the first quarter, when caches are full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlalchemy import func, select
+
+from benchmarks.growth.figures import save
+from core.db.migrate import upgrade
+from core.db.session import reading
+from core.db.tables import Job
+from core.states import Status
+from tests.support.house import SHORT, House, make_house
+from tests.support.valkey import Valkey
+
+_MIB = 2**20
+
+
+def read(house: House, done: int) -> dict[str, float]:
+    """MiB of the worker's process and of its zygote, and the files that the worker has open."""
+    worker = house.workers[0]
+    process = psutil.Process(worker.pid)
+    zygote = psutil.Process(worker.one("zygote"))
+    sizes = {"worker": process.memory_full_info().pss, "zygote": zygote.memory_full_info().pss}
+    return {"jobs": done, **{name: round(size / _MIB, 2) for name, size in sizes.items()}, "files": process.num_fds()}
+
+
+def finished(house: House) -> int:
+    with reading(house.sessions) as session:
+        return session.scalar(select(func.count()).where(Job.status == Status.SUCCEEDED)) or 0
+
+
+def run(jobs: int, every: int) -> list[dict[str, float]]:
+    """Readings after each `every` jobs."""
+    readings = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        url = f"sqlite:///{folder / 'netmill.db'}"
+        upgrade(url)
+        broker = Valkey()
+        broker.start()
+        house = make_house(folder, url, broker)
+        try:
+            house.start(NETMILL_COHORT_MAX="1")
+            for first in range(0, jobs, every):
+                for seed in range(first, first + every):
+                    house.submit({**SHORT, "training": {"epochs": 3, "seed": seed}})
+                wait(house, first + every)
+                readings.append(read(house, first + every))
+                print(readings[-1], flush=True)
+        finally:
+            house.close()
+            broker.close()
+    return readings
+
+
+def wait(house: House, count: int) -> None:
+    """Returns when so many jobs have succeeded; fails when none does for a minute."""
+    known, since = -1, time.monotonic()
+    while (done := finished(house)) < count:
+        if done > known:
+            known, since = done, time.monotonic()
+        if time.monotonic() - since > 60:
+            raise SystemExit(
+                f"{done} of {count} jobs have succeeded and none in the last minute:\n{house.logs()[-3000:]}"
+            )
+        time.sleep(0.1)
+
+
+def slope(readings: list[dict[str, float]], of: str) -> float:
+    """MiB (or files) more after a thousand jobs more."""
+    late = readings[len(readings) // 4 :]
+    return round(1000 * statistics.linear_regression([r["jobs"] for r in late], [r[of] for r in late]).slope, 3)
+
+
+def main() -> None:
+    """Runs, prints, and writes its part of the results."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--jobs", type=int, default=2000)
+    options.add_argument("--every", type=int, default=100)
+    given = options.parse_args()
+    readings = run(given.jobs, given.every)
+    slopes: dict[str, Any] = {f"{of}_per_1000_jobs": slope(readings, of) for of in ("worker", "zygote", "files")}
+    print(slopes)
+    save("memory", f"{given.jobs} jobs", {**slopes, "readings": readings})
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -105,7 +106,10 @@ class ApiKey(Base):
 
 class Blob(Base):
     __tablename__ = "blobs"
-    __table_args__ = (CheckConstraint("bytes >= 0", name="bytes"),)
+    __table_args__ = (
+        CheckConstraint("bytes >= 0", name="bytes"),
+        Index("ix_blobs_loose", "touched_at", sqlite_where=text("loose = 1"), postgresql_where=text("loose")),
+    )
 
     sha256: Mapped[str] = mapped_column(
         SHA256, primary_key=True, comment="of the content; the same content is stored once"
@@ -116,8 +120,11 @@ class Blob(Base):
     )
     chunk_bytes: Mapped[int] = mapped_column(comment="length of each chunk but the last; 0 outside of the database")
     complete: Mapped[bool] = mapped_column(comment="false: being staged, or found damaged; the next put writes it anew")
-    touched_at: Mapped[datetime] = mapped_column(
-        index=True, comment="last put; a blob without references may go an hour later"
+    touched_at: Mapped[datetime] = mapped_column(comment="last put; a blob without references may go an hour later")
+    loose: Mapped[bool] = mapped_column(
+        default=False,
+        server_default=false(),
+        comment="true: it may have no reference, having been staged or let go; garbage is looked for among these",
     )
 
 

@@ -13,6 +13,7 @@ from core.db.tables import Analysis, IdempotencyKey, Job, Question, Worker
 from core.services.claims import CrashPolicy
 from core.services.settling import settle_crash
 from core.states import Status
+from core.storage.rows import loosen
 
 _AT_ONCE = 100
 _FORGET_WORKER_S = 24 * 3600.0
@@ -90,5 +91,7 @@ def purge(
     old = Question.created_at < moment - timedelta(seconds=answers_ttl_s)
     session.execute(delete(Question).where(old, Question.sha256.is_(None)))
     old_experiment = Analysis.finished_at < moment - timedelta(seconds=lab_ttl_s)
-    session.execute(delete(Analysis).where(Analysis.job_id.is_(None), old_experiment))
+    gone = (Analysis.job_id.is_(None), old_experiment)
+    loosen(session, select(Analysis.data_sha256).where(*gone))
+    session.execute(delete(Analysis).where(*gone))
     session.execute(delete(Worker).where(Worker.seen_at < moment - timedelta(seconds=_FORGET_WORKER_S)))

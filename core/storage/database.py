@@ -31,10 +31,10 @@ class DatabaseStore:
     def put(self, session: Session, source: Path | bytes, sha256: str | None = None) -> Stored:
         sha256 = sha256 or rows.sha256_of(source)
         while True:
-            size = rows.touch(session, sha256)
+            size = rows.touch(session, sha256, loose=False)
             if size is not None:
                 return Stored(sha256, size)
-            if rows.begin(session, sha256) is not None:
+            if rows.begin(session, sha256, loose=False) is not None:
                 session.execute(delete(BlobChunk).where(BlobChunk.sha256 == sha256))
                 return self._write(session, source, sha256)
 
@@ -52,7 +52,7 @@ class DatabaseStore:
     def stage(self, source: Path, sha256: str | None = None) -> Stored:
         sha256 = sha256 or rows.sha256_of(source)
         with transaction(self._sessions) as session:
-            size = rows.touch(session, sha256)
+            size = rows.touch(session, sha256, loose=True)
         if size is not None:
             return Stored(sha256, size)
         digest, size = hashlib.sha256(), 0
@@ -65,14 +65,14 @@ class DatabaseStore:
         if digest.hexdigest() != sha256:
             raise CorruptBlob(sha256)
         with transaction(self._sessions) as session:
-            if rows.begin(session, sha256) is not None:
+            if rows.begin(session, sha256, loose=True) is not None:
                 rows.complete(session, sha256, size=size, location=LOCATION, chunk_bytes=rows.PIECE_BYTES)
         return Stored(sha256, size)
 
     def _write_batch(self, sha256: str, batch: list[tuple[int, bytes]]) -> None:
         """Some chunks of a blob that is not complete yet, in a transaction of their own."""
         with transaction(self._sessions) as session:
-            if rows.begin(session, sha256) is None:
+            if rows.begin(session, sha256, loose=True) is None:
                 return  # somebody else has completed it meanwhile
             numbers = [n for n, _ in batch]
             session.execute(delete(BlobChunk).where(BlobChunk.sha256 == sha256, BlobChunk.n.in_(numbers)))

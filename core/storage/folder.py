@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,6 +23,9 @@ from core.storage import rows
 from core.storage.reading import checked, write_whole
 from core.storage.store import CorruptBlob, Stored
 
+_FILES_AT_ONCE = 20_000
+_FILES_A_QUERY = 500
+
 
 class FolderStore:
     """Blobs as files under `root`, which must be the same folder for everybody who shares the database."""
@@ -30,14 +33,18 @@ class FolderStore:
     def __init__(self, sessions: Sessions, root: Path) -> None:
         self._sessions = sessions
         self._root = root
+        self._go_on_at = ""
 
     def put(self, session: Session, source: Path | bytes, sha256: str | None = None) -> Stored:
+        return self._put(session, source, sha256, loose=False)
+
+    def _put(self, session: Session, source: Path | bytes, sha256: str | None, *, loose: bool) -> Stored:
         sha256 = sha256 or rows.sha256_of(source)
         while True:
-            size = rows.touch(session, sha256)
+            size = rows.touch(session, sha256, loose=loose)
             if size is not None:
                 return Stored(sha256, size)
-            if (before := rows.begin(session, sha256)) is not None:
+            if (before := rows.begin(session, sha256, loose=loose)) is not None:
                 return self._write(session, source, sha256, before)
 
     def _write(self, session: Session, source: Path | bytes, sha256: str, before: str) -> Stored:
@@ -64,7 +71,7 @@ class FolderStore:
 
     def stage(self, source: Path, sha256: str | None = None) -> Stored:
         with transaction(self._sessions) as session:
-            return self.put(session, source, sha256)
+            return self._put(session, source, sha256, loose=True)
 
     def open_range(self, sha256: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         with reading(self._sessions) as session:
@@ -114,17 +121,34 @@ class FolderStore:
         return gone + self._collect_files(older_than_s)
 
     def _collect_files(self, older_than_s: float) -> int:
-        """Deletes old files that no row names: a process that died between file and commit left them."""
-        before, removed = time.time() - older_than_s, 0
-        for path in self._root.glob("??/*"):
-            if path.stat().st_mtime >= before:
-                continue
-            with reading(self._sessions) as session:
-                location = str(path.relative_to(self._root))
-                if session.scalar(select(Blob.sha256).where(Blob.location == location)) is None:
-                    path.unlink(missing_ok=True)
-                    removed += 1
+        """Deletes old files that no row names: a process that died between file and commit left them.
+
+        Of a folder with very many files each call looks at a part, and the next one goes on there.
+        """
+        before, looked, removed = time.time() - older_than_s, 0, 0
+        # those from where the last call stopped on, then the others
+        folders = sorted(self._root.glob("??"), key=lambda folder: (folder.name < self._go_on_at, folder.name))
+        for folder in folders:
+            if looked >= _FILES_AT_ONCE:
+                self._go_on_at = folder.name
+                return removed
+            old = [path for path in folder.iterdir() if path.stat().st_mtime < before]
+            for start in range(0, len(old), _FILES_A_QUERY):
+                removed += self._remove_unnamed(old[start : start + _FILES_A_QUERY])
+            looked += len(old)
+        self._go_on_at = ""
         return removed
+
+    def _remove_unnamed(self, paths: Sequence[Path]) -> int:
+        """Deletes those of the files that no row names; how many."""
+        # found by the blob's primary key, which a file's name begins with
+        shas = {path.name.partition(".")[0] for path in paths}
+        with reading(self._sessions) as session:
+            named = set(session.scalars(select(Blob.location).where(Blob.sha256.in_(shas))))
+        lost = [path for path in paths if str(path.relative_to(self._root)) not in named]
+        for path in lost:
+            path.unlink(missing_ok=True)
+        return len(lost)
 
 
 def _after(session: Session, moment: str, action: Callable[[], object]) -> None:

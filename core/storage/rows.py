@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from core.db.session import now
@@ -36,19 +36,25 @@ def sha256_of(source: Path | bytes) -> str:
     return digest.hexdigest()
 
 
-def touch(session: Session, sha256: str) -> int | None:
-    """Locks the blob's row until the transaction ends; its length, or None when there is none that is complete."""
+def touch(session: Session, sha256: str, *, loose: bool) -> int | None:
+    """Locks the blob's row until the transaction ends; its length, or None when there is none that is complete.
+
+    Not `loose`: the transaction refers to it, so that it need not be looked at as garbage any more.
+    """
     return session.execute(
         update(Blob)
         .where(Blob.sha256 == sha256, Blob.complete)
-        .values(touched_at=now(session))
+        .values(touched_at=now(session), **({} if loose else {"loose": False}))
         .returning(Blob.bytes)
         .execution_options(synchronize_session=False)
     ).scalar_one_or_none()
 
 
-def begin(session: Session, sha256: str) -> str | None:
-    """Locks an incomplete row, a new one if need be; its location, or None when it is complete by now or gone."""
+def begin(session: Session, sha256: str, *, loose: bool) -> str | None:
+    """Locks an incomplete row, a new one if need be; its location, or None when it is complete by now or gone.
+
+    Not `loose`: the transaction refers to it.
+    """
     row = {
         "sha256": sha256,
         "bytes": 0,
@@ -56,12 +62,13 @@ def begin(session: Session, sha256: str) -> str | None:
         "chunk_bytes": 0,
         "complete": False,
         "touched_at": now(session),
+        "loose": loose,
     }
     insert_new(session, Blob, row)
     return session.execute(
         update(Blob)
         .where(Blob.sha256 == sha256, Blob.complete.is_(False))
-        .values(touched_at=now(session))
+        .values(touched_at=now(session), **({} if loose else {"loose": False}))
         .returning(Blob.location)
         .execution_options(synchronize_session=False)
     ).scalar_one_or_none()
@@ -93,10 +100,19 @@ def delete_unreferenced(session: Session, shas: Iterable[str]) -> list[Blob]:
     return list(session.scalars(statement.execution_options(synchronize_session=False)))
 
 
+def loosen(session: Session, shas: Select[str | None]) -> None:
+    """The blobs may have no reference soon: for who deletes rows that name them and has no store to release them by."""
+    loosened = update(Blob).where(Blob.sha256.in_(shas)).values(loose=True)
+    session.execute(loosened.execution_options(synchronize_session=False))
+
+
 def garbage(session: Session, older_than_s: float, limit: int = 100) -> list[str]:
-    """Blobs without a reference whose last put was that long ago."""
-    before = now(session) - timedelta(seconds=older_than_s)
-    return list(session.scalars(select(Blob.sha256).where(Blob.touched_at < before, ~_referenced()).limit(limit)))
+    """Blobs without a reference whose last put was that long ago.
+
+    One look at all blobs would take as long as a million jobs' checkpoints are many; those that may have none are few.
+    """
+    old = Blob.touched_at < now(session) - timedelta(seconds=older_than_s)
+    return list(session.scalars(select(Blob.sha256).where(Blob.loose, old, ~_referenced()).limit(limit)))
 
 
 def _referenced() -> ColumnElement[bool]:

@@ -38,7 +38,7 @@ class BlobStore(Protocol):
     """A place for blobs."""
 
     def put(self, session: Session, source: Path | bytes, sha256: str | None = None) -> Stored:
-        """Stores the content within the caller's transaction; free when it is there already.
+        """Stores the content within the caller's transaction, which refers to it; free when it is there already.
 
         Raises CorruptBlob when `sha256` is given and the content has another one.
         """

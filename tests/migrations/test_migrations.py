@@ -115,6 +115,23 @@ def test_what_was_there_is_found_by_its_tags_and_counted(bare_url: str) -> None:
     engine.dispose()
 
 
+def test_blobs_that_nothing_names_are_looked_at_as_garbage(bare_url: str) -> None:
+    migrate.upgrade(bare_url, "0006")
+    engine = make_engine(bare_url)
+    blob = "INSERT INTO blobs (sha256, bytes, location, chunk_bytes, complete, touched_at) VALUES "
+    named = """INSERT INTO datasets (id, project, name, kind, sha256, bytes, rows, schema, profile, preview, created_at)
+               VALUES ('ds_1', 'default', 'one', 'table', 'named', 1, 1, '{}', '{}', '[]', '2026-01-01')"""
+    with engine.begin() as connection:
+        for sha256 in ("named", "lost"):
+            connection.exec_driver_sql(f"{blob} ('{sha256}', 1, 'database', 1, true, '2026-01-01')")
+        connection.exec_driver_sql(named)
+    migrate.upgrade(bare_url)
+    with engine.connect() as connection:
+        assert connection.scalars(text("SELECT sha256 FROM blobs WHERE loose")).all() == ["lost"]
+    migrate.downgrade(bare_url, "0006")
+    engine.dispose()
+
+
 def test_two_at_once(bare_url: str) -> None:
     command = [sys.executable, "-m", "core.db.migrate"]
     ups = [subprocess.Popen(command, env={**os.environ, "DATABASE_URL": bare_url}) for _ in range(2)]

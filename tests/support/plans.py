@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, event
 
 LARGE = frozenset({"jobs", "job_tags", "job_specs", "job_events", "metrics", "attempts", "checkpoints", "blobs"})
 # indexes of the few rows that a condition leaves; to read one of them whole is to read what is wanted
-PARTIAL = ("ix_jobs_open", "ix_jobs_claim", "ix_jobs_dataset_id_id")
+PARTIAL = ("ix_jobs_open", "ix_jobs_claim", "ix_jobs_dataset_id_id", "ix_blobs_loose")
 
 
 @dataclass

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from core.db.migrate import upgrade
 from core.db.session import make_engine, make_sessions, transaction
 from core.db.tables import Job
-from core.services import checkpoints, datasets, events, health, jobs, metrics, protocol, sweeping, watch
+from core.services import accounts, checkpoints, datasets, events, health, jobs, metrics, protocol, sweeping, watch
 from core.services.principal import LOCAL
 from core.spec.limits import Limits
 from core.storage.database import DatabaseStore
@@ -137,6 +137,8 @@ def test_a_job_from_submit_to_its_end(crowded: House) -> None:
     assert step(lambda s: sweeping.release_worker(s, "w1", policy=AT_ONCE)) == [again.job_id]
     step(lambda s: protocol.record(s, house.store, claim(), [row(3), FINISHED], batch=1))
     step(lambda s: sweeping.purge(s, idempotency_ttl_s=1.0))
+    step(lambda _: house.store.collect())
+    step(accounts.add_up)
     step(lambda s: jobs.delete(s, house.store, LOCAL, made[0]))
     for job_id in made[1:]:
         step(lambda s, job_id=job_id: jobs.cancel(s, LOCAL, job_id))

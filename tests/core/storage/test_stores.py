@@ -18,7 +18,7 @@ from core.db.session import Sessions, now, reading, transaction
 from core.db.tables import Blob, BlobChunk, Dataset
 from core.errors import NotFound
 from core.ids import DATASET, new_id
-from core.storage import rows
+from core.storage import folder, rows
 from core.storage.choose import open_store
 from core.storage.database import DatabaseStore
 from core.storage.folder import FolderStore
@@ -248,7 +248,10 @@ def test_truncation_is_noticed(sessions: Sessions, place: BlobStore, tmp_path: P
 
 
 def test_collect_takes_old_garbage_alone(sessions: Sessions, place: BlobStore, tmp_path: Path) -> None:
-    old, kept, new = (put(sessions, place, text) for text in (b"old", b"kept", b"new"))
+    for text in (b"old", b"kept", b"new"):
+        (tmp_path / "staged").write_bytes(text)
+        place.stage(tmp_path / "staged")
+    old, kept, new = sha(b"old"), put(sessions, place, b"kept"), sha(b"new")
     with transaction(sessions) as session:
         refer(session, kept)
         long_ago = now(session) - timedelta(hours=2)
@@ -259,9 +262,25 @@ def test_collect_takes_old_garbage_alone(sessions: Sessions, place: BlobStore, t
         place.open_range(old)
 
 
+def test_garbage_is_looked_for_among_what_may_be_garbage(sessions: Sessions, place: BlobStore, tmp_path: Path) -> None:
+    """What was put is referred to and not looked at; what is loose is looked at, and whether it has a reference."""
+    (tmp_path / "staged").write_bytes(b"staged")
+    place.stage(tmp_path / "staged")
+    known = put(sessions, place, b"put")
+    with reading(sessions) as session:
+        assert session.scalars(select(Blob.sha256).where(Blob.loose)).all() == [sha(b"staged")]
+    assert put(sessions, place, b"staged") == sha(b"staged")
+    with transaction(sessions) as session:
+        assert session.scalars(select(Blob.sha256).where(Blob.loose)).all() == []
+        refer(session, known)
+        rows.loosen(session, select(Blob.sha256))
+    assert place.collect(older_than_s=-1) == 1
+    assert whole(place, known) == b"put"
+
+
 def test_half_a_staging_is_garbage_and_no_blob(sessions: Sessions, store: DatabaseStore) -> None:
     with transaction(sessions) as session:
-        rows.begin(session, sha(b"half"))
+        rows.begin(session, sha(b"half"), loose=True)
     with pytest.raises(NotFound):
         store.open_range(sha(b"half"))
     assert store.collect(older_than_s=-1) == 1
@@ -277,6 +296,25 @@ def test_a_folder_forgets_files_without_a_row(sessions: Sessions, tmp_path: Path
     for path in files(tmp_path):
         os.utime(path, (1, 1))
     assert place.collect(older_than_s=3600) == 1
+    assert whole(place, name) == b"content"
+
+
+def test_a_large_folder_is_looked_through_in_parts(
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "_FILES_AT_ONCE", 2)
+    place = FolderStore(sessions, tmp_path / "blobs")
+    name = put(sessions, place, b"content")
+    for prefix in ("00", "77", "ff"):
+        for n in range(2):
+            lost = tmp_path / "blobs" / prefix / f"lost{n}"
+            lost.parent.mkdir(exist_ok=True)
+            lost.write_bytes(b"lost")
+    for path in files(tmp_path):
+        os.utime(path, (1, 1))
+    counts = [place.collect(older_than_s=3600) for _ in range(5)]
+    assert sum(counts) == 6
+    assert max(counts) <= 3
     assert whole(place, name) == b"content"
 
 

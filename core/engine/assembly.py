@@ -103,7 +103,7 @@ class Assembly:
 
     def stride(self, left: int) -> int:
         """How many of the `left` steps of a window are taken before the run is asked again."""
-        return min(left, self.steps_at_once)
+        return min(left, self.steps_at_once, max(1, self.watch.steps_before_look(self.step)))
 
     def order(self) -> Tensor | None:
         """Row numbers in the order of the epoch under way; None as they stand. Order is nothing to a full batch."""

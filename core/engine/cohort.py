@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from core.engine.assembly import Assembly
 from core.engine.faults import internal, last_word
-from core.engine.run import Run, ShouldStop, train
+from core.engine.run import Run, ShouldStop, story
+from core.engine.steps.due import Due
+from core.engine.steps.together import AT_ONCE, Together, goes_together
 from core.engine.timeline import NextChange, no_change
 from core.events import LAST, Event
 
@@ -26,38 +29,58 @@ class Member:
 def train_together(members: Sequence[Member]) -> Iterator[tuple[int, Event]]:
     """(place of a member, event) as they happen; the events of one member are those that `train` alone would yield.
 
-    A member that has ended leaves and the others go on. Whatever one member raises is its own last event, Failed; but
-    for a disk that is full or broken, which raises OSError for them all.
+    Steps that several have come to are computed at once where their networks are alike. A member that has ended leaves
+    and the others go on. Whatever one member raises is its own last event, Failed; but for a disk that is full or
+    broken, which raises OSError for them all.
     """
+    together = Together()
     playing = {place: _Turns(member) for place, member in enumerate(members)}
     while playing:
+        dues: list[Due] = []
         for place, turns in tuple(playing.items()):
-            event = turns.next()
-            if isinstance(event, LAST):
-                # its memory is the others' from here on
-                del playing[place]
-            yield place, event
+            while not isinstance(told := turns.next(), Due):
+                yield place, told
+                if isinstance(told, LAST):
+                    # its memory is the others' from here on
+                    del playing[place]
+                    together.forget(turns.a)
+                    break
+            else:
+                dues.append(told)
+        together.take(dues)
 
 
 class _Turns:
-    """One member's training between its turns: from event to event it has the process to itself.
+    """One member's story between its turns; while it tells, the process is as if it were alone in it.
 
-    Random streams and the number of threads belong to the process; they are put back as the member left them.
+    The number of threads belongs to the process, and so do the generators that some layers draw from: they are put back
+    as the member left them.
     """
 
     def __init__(self, member: Member) -> None:
-        self._events = train(member.run, member.should_stop, member.next_change)
-        self._left: tuple[list[Tensor], int] | None = None
+        self._story = story(member.run, member.should_stop, member.next_change)
+        self._streams: list[Tensor] = []
+        self._threads: int | None = None
+        self.a: Assembly | None = None
+        """The training under way, once it has come to a step."""
 
-    def next(self) -> Event:
-        if self._left is not None:
-            _put_back(*self._left)
+    def next(self) -> Event | Due:
+        """What happens next, or steps that can be taken together with others'; other steps are taken here."""
+        if self._threads is not None:
+            _put_back(self._streams, self._threads)
         try:
-            return next(self._events, None) or internal("the run ended without a last event")
+            while isinstance(told := next(self._story, None), Due):
+                self.a = told.a
+                told.a.steps_at_once = AT_ONCE
+                if goes_together(told):
+                    break
+                told.take()
+            return told or internal("the run ended without a last event")
         except Exception as fault:  # noqa: BLE001  # what one member meets must not reach the others
             return last_word(fault)
         finally:
-            self._left = _random_states(), torch.get_num_threads()
+            draws = self.a is None or self.a.path == "autograd"
+            self._streams, self._threads = _random_states() if draws else [], torch.get_num_threads()
 
 
 def _random_states() -> list[Tensor]:
@@ -65,8 +88,10 @@ def _random_states() -> list[Tensor]:
     return [torch.get_rng_state(), *gpu]
 
 
-def _put_back(states: list[Tensor], threads: int) -> None:
-    torch.set_rng_state(states[0])
-    for state in states[1:]:
+def _put_back(streams: list[Tensor], threads: int) -> None:
+    if streams:
+        torch.set_rng_state(streams[0])
+    for state in streams[1:]:
         torch.cuda.set_rng_state(state)
-    torch.set_num_threads(threads)
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)

@@ -54,12 +54,17 @@ def train(run: Run, should_stop: ShouldStop, next_change: NextChange = no_change
     `should_stop` and, for changes that are asked for meanwhile, `next_change` are asked before every step. A fault of
     the user's making ends the run with Failed; one of ours raises.
     """
+    events = alone(story(run, should_stop, next_change))
+    if run.spec.baselines:
+        others = Baselines(run.spec, run.schema, run.data_path, run.workdir, run.threads)
+        events = with_baselines(events, others, should_stop)
+    yield from events
+
+
+def story(run: Run, should_stop: ShouldStop, next_change: NextChange = no_change) -> Story:
+    """The run as its loop tells it: events, and between them the steps that whoever listens has to take."""
     try:
-        events = alone(tell(run, should_stop, next_change))
-        if run.spec.baselines:
-            others = Baselines(run.spec, run.schema, run.data_path, run.workdir, run.threads)
-            events = with_baselines(events, others, should_stop)
-        yield from events
+        yield from _train(run, should_stop, next_change)
     except TrainingFailed as failure:
         yield Failed(failure.code, failure.detail, failure.hint, failure.pointer, failure.epoch)
     except (MemoryError, RuntimeError) as fault:
@@ -73,8 +78,7 @@ def train(run: Run, should_stop: ShouldStop, next_change: NextChange = no_change
         )
 
 
-def tell(run: Run, should_stop: ShouldStop, next_change: NextChange = no_change) -> Story:
-    """The run as its loop tells it: events, and between them the steps that whoever listens has to take."""
+def _train(run: Run, should_stop: ShouldStop, next_change: NextChange) -> Story:
     device = environment.choose_device(run.spec.training.device)
     left = LeftOff.read(run.resume)
     timeline = Timeline(run.changes, left.changes, next_change)

@@ -57,6 +57,14 @@ class Watch:
         """Whether the step just done was looked at, and nobody has asked yet what was seen."""
         return self.microscope.look is not None
 
+    def is_due(self, step: int) -> bool:
+        """Whether the step with this number is to be looked at."""
+        return self.microscope.next_step == step
+
+    def steps_before_look(self, steps_done: int) -> int:
+        """How many steps there are before the next one that is to be looked at."""
+        return self.microscope.next_step - 1 - steps_done
+
     def step(self, optimizer: Optimizer, evaluate: Evaluate, lr: float, k: int) -> Tensor:
         """Does the optimizer's step k, and looks on where it is due."""
         return self.microscope.step(optimizer, evaluate, lr, k)

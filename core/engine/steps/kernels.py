@@ -19,8 +19,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-_LINE = 16
-_LINE_BYTES = 64
+LINE = 16
+LINE_BYTES = 64
 
 
 class Kernel(Protocol):
@@ -43,12 +43,12 @@ def apart(x: Tensor) -> Tensor:
 def room_apart(like: Tensor) -> Tensor:
     """Room for values of this shape (M, ...), with a gap behind each network's."""
     size = like[0].numel()
-    return like.new_empty(len(like), (size // _LINE + 1) * _LINE)[:, :size].view(like.shape)
+    return like.new_empty(len(like), (size // LINE + 1) * LINE)[:, :size].view(like.shape)
 
 
 def in_line(x: Tensor) -> Tensor:
     """The same values, each network's beginning in its line of memory where it would alone."""
-    return apart(x) if x.stride(0) * x.element_size() % _LINE_BYTES else x
+    return apart(x) if x.stride(0) * x.element_size() % LINE_BYTES else x
 
 
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -58,7 +58,7 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
         y = (a * b.transpose(1, 2)).sum(2, keepdim=True)
         return y if bias is None else y.add_(bias)
     room = None
-    if len(a) > 1 and a.shape[1] * b.shape[2] * a.element_size() % _LINE_BYTES:
+    if len(a) > 1 and a.shape[1] * b.shape[2] * a.element_size() % LINE_BYTES:
         # where its rows begin may move a bit as well
         room = room_apart(a.new_empty(1).expand(len(a), a.shape[1], b.shape[2]))
     return torch.bmm(a, b, out=room) if bias is None else torch.baddbmm(bias, a, b, out=room)
@@ -71,7 +71,7 @@ class Linear:
         self._w, self._w_gradient = weight
         self._transposed = self._w.transpose(1, 2)
         self._is_first = is_first
-        self._writes_in_place = len(self._w) == 1 and self._w_gradient.data_ptr() % _LINE_BYTES == 0
+        self._writes_in_place = len(self._w) == 1 and self._w_gradient.data_ptr() % LINE_BYTES == 0
         self._b = None if bias is None else bias[0].unsqueeze(1)
         self._b_gradient = None if bias is None else bias[1]
 

@@ -62,15 +62,14 @@ class Direct(Solo):
         super().__init__(tools)
         self.part = part
         self._stack: Stack | None = None
-        self._stands_at: Tensor | None = None
         self._unread = torch.full((), torch.nan)
 
     def gradients(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         if self.learner.is_watched:
             self._show(number, x, target, weight)
-        if self._stack is None or self._stands_at is not self.part.flat.values:
-            # at first, and after its parameters have moved into a cohort's buffer or out of it
-            self._stack, self._stands_at = Stack([self.part]), self.part.flat.values
+        if self._stack is None or not self._stack.holds([self.part]):
+            # at first, and after its parameters have moved into a cohort's buffer
+            self._stack = Stack([self.part])
         weights = None if weight is None else weight.unsqueeze(0)
         outputs = self._stack.gradients(x.unsqueeze(0), target.unsqueeze(0), weights, (number,))[0]
         self.learner.finish()

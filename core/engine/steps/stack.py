@@ -50,12 +50,18 @@ class Stack:
         self._steps: Sequence[int] = (0,) * len(parts)
         self._rows = parts[0].largest_batch
         self._values, self._gradients = _one_buffer(parts)
+        self._stand_at = [part.flat.values for part in parts]
         self._mean_weights = _mean_weights(parts)
         self._kernels: list[Kernel] = []
         for index in range(len(parts[0].network)):
             self._kernels.append(self._kernel(index))
         learning = [index for index, layer in enumerate(parts[0].network.children()) if list(layer.parameters())]
         self._backward = self._kernels[: learning[0] - 1 if learning[0] else None : -1]
+
+    def holds(self, parts: Sequence[Part]) -> bool:
+        """Whether it is made of these parts, in this order, and none of them has moved since."""
+        pairs = zip(parts, self._parts, self._stand_at, strict=False)
+        return len(parts) == len(self._parts) and all(a is b and a.flat.values is at for a, b, at in pairs)
 
     def gradients(self, x: Tensor, target: Tensor, weight: Tensor | None, steps: Sequence[int]) -> Tensor:
         """The outputs (M, N, O) for x (M, N, *sample), target (M, N, ...), weight (M, N) or None.

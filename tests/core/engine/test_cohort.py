@@ -13,6 +13,7 @@ import torch
 from core.changes import Change
 from core.engine.cohort import Member, train_together
 from core.engine.run import Run, train
+from core.engine.run import story as told_by_run
 from core.errors import TrainingFailed
 from core.events import Changed, Checkpoint, Event, Failed, Finished, Metrics, Progress, Started, Stopped
 from core.states import StopReason
@@ -71,6 +72,58 @@ def test_events_and_bytes_are_those_of_each_run_alone(bench: Bench) -> None:
     assert last(company[3], Finished).early_stopped
 
 
+def wine(*layers: dict[str, Any], seed: int, **more: Any) -> dict[str, Any]:
+    """13 features in batches of odd size: blocks of memory begin anywhere."""
+    return {
+        "data": {"dataset": "wine"},
+        "network": {"layers": [*layers]},
+        "optimizer": more.pop("optimizer", {"type": "adam", "lr": 0.01}),
+        "training": {"epochs": 3, "batch_size": 17, "seed": seed},
+        **more,
+    }
+
+
+def wide(units: int, kind: str) -> tuple[dict[str, Any], ...]:
+    return {"type": "linear", "units": units}, {"type": kind}
+
+
+BEAR_COMPANY: dict[str, list[dict[str, Any]]] = {
+    "alike": [wine(*wide(31, "gelu"), *wide(9, "sigmoid"), seed=s) for s in range(5)],
+    "two_kinds": [wine(*wide(8 + s % 2, "softplus"), seed=s) for s in range(5)],
+    "rules": [
+        wine(*wide(8, "relu"), seed=s, optimizer=optimizer)
+        for s, optimizer in enumerate(
+            (
+                {"type": "sgd", "lr": 0.1},
+                {"type": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True, "form": "textbook"},
+                {"type": "muon", "lr": 0.01},
+                {"type": "nadam"},
+                {"type": "lbfgs", "lr": 0.1},
+            )
+        )
+    ],
+    "weights": [
+        wine(*wide(5, "tanh"), seed=s, loss={"type": "cross_entropy", "class_weight": "balanced"},
+               regularization={"l1": 0.001 * s, "l2": 0.01})
+        for s in range(3)
+    ],
+    "looked_at": [wine(*wide(8, "relu"), seed=s, monitor={"layers": True, "every_steps": 2 + s}) for s in range(3)],
+    "recorded": [
+        wine({"type": "unflatten", "shape": [13, 1]}, {"type": "rnn", "units": 3}, {"type": "dropout"}, seed=s)
+        for s in range(2)
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bodies", BEAR_COMPANY.values(), ids=BEAR_COMPANY)
+def test_whatever_rides_together_comes_to_its_own_bytes(bench: Bench, bodies: list[dict[str, Any]]) -> None:
+    company = together([Member(bench.run(each), never) for each in bodies])
+    for place, each in enumerate(bodies):
+        alone = list(train(bench.run(each), never))
+        assert isinstance(alone[-1], Finished)
+        assert story(company[place]) == story(alone)
+
+
 def test_members_advance_in_turn(bench: Bench) -> None:
     """Nobody waits for the end of another: the first rows of all come before the second row of any."""
     seen = [place for place, event in train_together([Member(bench.run(body(s)), never) for s in range(4)])
@@ -81,10 +134,14 @@ def test_members_advance_in_turn(bench: Bench) -> None:
 def test_one_that_stops_leaves_and_resumes_in_other_company(bench: Bench) -> None:
     alone = [list(train(bench.run(body(s)), never)) for s in range(3)]
     runs = [bench.run(body(s)) for s in range(3)]
-    asked = [never, after_steps(7), after_steps(12, StopReason.CANCEL)]
+    asked = [never, after_steps(5), after_steps(11, StopReason.CANCEL)]
     first = together([Member(run, ask) for run, ask in zip(runs, asked, strict=True)])
     assert story(first[0]) == story(alone[0])
-    assert (first[1][-1], first[2][-1]) == (Stopped("pause", 1, 7), Stopped("cancel", 2, 12))
+    stops = [last(first[k], Stopped) for k in (1, 2)]
+    assert [stop.reason for stop in stops] == ["pause", "cancel"]
+    # asked between runs of steps, in the middle of an epoch
+    assert 0 < stops[0].step < stops[1].step < 25
+    assert stops[0].step % 5
     again = [Member(replace(runs[k], resume=files(last(first[k], Checkpoint))), never) for k in (2, 1)]
     second = together(again)
     for k, events in ((2, second[0]), (1, second[1])):
@@ -117,7 +174,7 @@ def test_a_change_is_of_one_member_alone(bench: Bench) -> None:
 
 def faulty(run: Run, fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes this run alone meet `fault` after its first epoch."""
-    ours = train
+    ours = told_by_run
 
     def broken(each: Run, *asked: Any) -> Any:
         for event in ours(each, *asked):
@@ -125,7 +182,7 @@ def faulty(run: Run, fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
             if each is run and isinstance(event, Metrics) and event.step % 5 == 0:
                 raise fault
 
-    monkeypatch.setattr("core.engine.cohort.train", broken)
+    monkeypatch.setattr("core.engine.cohort.story", broken)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +229,7 @@ def test_the_process_is_each_member_own(bench: Bench, monkeypatch: pytest.Monkey
             yield Progress(0, 1, 0, 1, None, None)
         yield Stopped("pause", 0, 0)
 
-    monkeypatch.setattr("core.engine.cohort.train", one)
+    monkeypatch.setattr("core.engine.cohort.story", one)
     together([Member(run, never) for run in runs])
     for place in (0, 1):
         torch.manual_seed(place)

@@ -26,7 +26,7 @@ from core.engine.network import PRECISIONS, all_layers, build_network, output_sh
 from core.engine.optimizers import Optimizer, build_optimizer
 from core.engine.pace import Best, Pace, Patience, watches_upwards
 from core.engine.rows import Batching, Rows, plan_batches, split_rows
-from core.engine.seeds import derived_seed, epoch_order
+from core.engine.seeds import derived_seed, epoch_order, seed_process
 from core.engine.steps.choice import StepPath, choose_path
 from core.engine.steps.solo import Solo, Tools, build_solo
 from core.engine.steps.stack import Part
@@ -243,7 +243,7 @@ def assemble(
     batch_size = len(train) if training.batch_size == "full" else min(training.batch_size, len(train))
     batching = _batching(spec, len(train), batch_size, math.prod(shape) + math.prod(outputs))
     stopping = training.early_stopping
-    torch.manual_seed(derived_seed(training.seed, "noise"))
+    seed_process(derived_seed(training.seed, "noise"), device)
     threads = useful_threads(threads, max(2 * flat.num_matrix_values, network.flops), batch_size)
     torch.set_num_threads(threads)
     learner, optimizer = _learner(spec, network, flat, loss), build_optimizer(spec.optimizer, flat)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ def train_together(members: Sequence[Member]) -> Iterator[tuple[int, Event]]:
     broken, which raises OSError for them all.
     """
     together = Together()
-    playing = {place: _Turns(member) for place, member in enumerate(members)}
+    playing = {place: _Turns(member, len(members)) for place, member in enumerate(members)}
     while playing:
         dues: list[Due] = []
         for place, turns in tuple(playing.items()):
@@ -57,8 +57,8 @@ class _Turns:
     as the member left them.
     """
 
-    def __init__(self, member: Member) -> None:
-        self._story = story(member.run, member.should_stop, member.next_change)
+    def __init__(self, member: Member, company: int) -> None:
+        self._story = story(replace(member.run, company=company), member.should_stop, member.next_change)
         self._streams: list[Tensor] = []
         self._threads: int | None = None
         self.a: Assembly | None = None

@@ -16,6 +16,7 @@ from core.events import Checkpoint
 from core.spec.training import CheckpointsSpec
 
 _LEAST_INTERVAL_S = 0.25
+_MOST_INTERVAL_S = 30.0
 # writing takes a tenth of the time at most
 _INTERVAL_PER_WRITE = 10.0
 # The first state within an epoch is written so soon and the next ones at twice the distance each: a run that is killed
@@ -24,10 +25,14 @@ _FIRST_WITHIN_S = 2.0
 
 
 class Keeper:
-    """Writes snapshots into `folder`, in the order of their steps."""
+    """Writes snapshots into `folder`, in the order of their steps.
 
-    def __init__(self, folder: Path, spec: CheckpointsSpec) -> None:
+    `company` is how many runs share the process: each writes so much more rarely, and all together as often as one.
+    """
+
+    def __init__(self, folder: Path, spec: CheckpointsSpec, company: int = 1) -> None:
         self._folder = folder
+        self._company = company
         self._spec = spec
         self._held: Snapshot | None = None
         self._held_best: Snapshot | None = None
@@ -46,13 +51,14 @@ class Keeper:
 
     def is_due_within(self, every_s: float) -> bool:
         """Whether a state within a long epoch is to be written, `every_s` at the latest after the last."""
-        return self.seconds_since_write >= min(every_s, max(self._within_s, self._interval_s))
+        return self.seconds_since_write >= min(every_s, self._company * max(self._within_s, self._interval_s))
 
     def epoch_ended(self, snapshot: Snapshot) -> Iterator[Checkpoint]:
         """Writes the epoch's state when it is due, else holds a copy."""
         is_asked = snapshot.epoch % self._spec.every_epochs == 0
         # with several kept, each of them counts and none is superseded
-        is_due = self._spec.keep_last > 1 or self.seconds_since_write >= self._interval_s
+        interval_s = min(_MOST_INTERVAL_S, self._company * self._interval_s)
+        is_due = self._spec.keep_last > 1 or self.seconds_since_write >= interval_s
         if is_asked and is_due:
             yield from self.write(snapshot)
             return

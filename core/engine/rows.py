@@ -48,7 +48,8 @@ class Rows:
             return self.x[first:last].clone(), self.target[first:last].clone(), weight
         where = order[first:last]
         weight = None if self.loss_weight is None else self.loss_weight[where]
-        return self.x[where].contiguous(), self.target[where].contiguous(), weight
+        # whole rows are copied at once there, where x[where] goes value by value
+        return self.x.index_select(0, where), self.target.index_select(0, where), weight
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ class Run:
     checkpoint_every_s: float = 30.0
     threads: int = 1
     changes: tuple[Change, ...] = ()
+    company: int = 1
+    """How many runs share the process, this one among them."""
 
 
 ShouldStop = Callable[[], StopReason | None]
@@ -84,7 +86,7 @@ def _train(run: Run, should_stop: ShouldStop, next_change: NextChange) -> Story:
     timeline = Timeline(run.changes, left.changes, next_change)
     spec = timeline.before_resume(run.spec)
     course = Course(planned_steps(spec, run.schema, run.data_path))
-    keeper = Keeper(run.workdir, spec.checkpoints)
+    keeper = Keeper(run.workdir, spec.checkpoints, run.company)
     clock: Clock | None = None
     results = list(left.results)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from core.engine.learner import Learner
 from core.engine.optimizers import Optimizer
 from core.engine.rows import Batch
-from core.engine.seeds import derived_seed
+from core.engine.seeds import derived_seed, seed_process
 from core.engine.steps.choice import StepPath
 from core.engine.steps.stack import Part, Stack
 from core.engine.tally import Tally
@@ -81,7 +81,7 @@ class Direct(Solo):
         """The same step on record for those who watch, which moves nothing of the training."""
         buffers = list(self.part.network.buffers())
         before = [buffer.clone() for buffer in buffers]
-        torch.manual_seed(derived_seed(self.part.seed, "look", number))
+        seed_process(derived_seed(self.part.seed, "look", number), x.device)
         self.learner.backward(x, target, weight)
         for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)

@@ -67,8 +67,8 @@ def goes_together(due: Due) -> bool:
 
 def _layout(due: Due) -> Hashable:
     """How the rows of the steps lie in memory."""
-    x, _, weight = due.batches[0]
-    return tuple(len(batch[0]) for batch in due.batches), _shift(x), weight is None
+    first, _, weight = due.batches[0]
+    return tuple(x.shape[0] for x, _, _ in due.batches), _shift(first), weight is None
 
 
 def _part(a: Assembly) -> Part:
@@ -90,7 +90,7 @@ def _take(group: Sequence[Due], stack: Stack) -> None:
     weight = None if group[0].batches[0][2] is None else _gathered(group, 2)
     start = 0
     for place, (rows, _, _) in enumerate(group[0].batches):
-        here = slice(start, start + len(rows))
+        here = slice(start, start + rows.shape[0])
         numbers = [number + 1 for number in numbers]
         for optimizer in optimizers:
             optimizer.begin()
@@ -119,7 +119,7 @@ def _gathered(group: Sequence[Due], side: Literal[0, 1, 2]) -> Tensor:
 def _span(batches: Sequence[Tensor]) -> Tensor:
     """The rows of batches that follow each other in one tensor, which is how windows are cut."""
     first = batches[0]
-    return first.as_strided((sum(len(batch) for batch in batches), *first.shape[1:]), first.stride())
+    return first.as_strided((sum(batch.shape[0] for batch in batches), *first.shape[1:]), first.stride())
 
 
 def _shift(rows: Tensor) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import sys
@@ -16,6 +17,8 @@ from core.settings import Settings
 # what a request may still take after SIGTERM; long polls are let go at once
 GRACE_S = 10
 KEEP_ALIVE_S = 30
+# objects made between two looks for garbage; with Python's 700 a tenth of the time under load goes there
+COLLECT_AFTER = 10_000
 
 
 class Server(uvicorn.Server):
@@ -54,8 +57,17 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     server = Server(config, app)
+    _settle_memory()
     server.run()
     return 0 if server.started else 3
+
+
+def _settle_memory() -> None:
+    """Takes what stands by now, all code and its tables, out of the collector's sight, or each full look would halt
+    every request for some 80 ms."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
 
 
 def _end(_: int, __: object) -> None:

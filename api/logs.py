@@ -6,24 +6,33 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import structlog
 
 SECRET_NAMES = re.compile(r"authorization|password|secret|token|cookie|api_?key|admin_?key", re.IGNORECASE)
 SECRET_VALUES = re.compile(r"\bnm_[A-Za-z0-9_-]{8,}|(?<=://)[^/@\s]*:[^/@\s]+(?=@)")
+# without one of these a text holds no such value; to look for them takes a tenth of what the expression takes
+SIGNS = ("nm_", "://")
 HIDDEN = "[hidden]"
 
 
 def hide(value: Any) -> Any:
     """The value with everything in it that looks like a key or a password in a URL replaced."""
     if isinstance(value, str):
-        return SECRET_VALUES.sub(HIDDEN, value)
+        return SECRET_VALUES.sub(HIDDEN, value) if any(sign in value for sign in SIGNS) else value
     if isinstance(value, dict):
-        return {key: HIDDEN if SECRET_NAMES.search(str(key)) else hide(item) for key, item in value.items()}
+        return {key: HIDDEN if is_secret(str(key)) else hide(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [hide(item) for item in value]
     return value
+
+
+@lru_cache(maxsize=1024)
+def is_secret(name: str) -> bool:
+    """True for names that passwords, tokens and keys are passed by."""
+    return SECRET_NAMES.search(name) is not None
 
 
 def without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -95,12 +95,16 @@ class House:
         return request("GET", path, {**AUTHORIZED, **headers})
 
     def cpu_s(self) -> float:
-        """Processor seconds of the process so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        """Processor seconds of the process and its children so far."""
+        times = [process.cpu_times() for process in self._processes()]
+        return float(sum(one.user + one.system for one in times))
 
-    def rss_mib(self) -> float:
-        return float(self.process.memory_info().rss) / 2**20
+    def pss_mib(self) -> float:
+        """Memory of the process and its children; shared pages are counted once."""
+        return float(sum(process.memory_full_info().pss for process in self._processes())) / 2**20
+
+    def _processes(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
 
 
 @contextmanager
@@ -138,7 +142,10 @@ def house(kind: str = "sqlite", *, command: tuple[str, ...] = ("-m", "api"), aut
         log = folder / "api.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, *command], env={**os.environ, **settings}, stdout=out, stderr=out
+                [sys.executable, *(part.format(port=port) for part in command)],
+                env={**os.environ, **settings},
+                stdout=out,
+                stderr=out,
             )
         stack.callback(_end, process)
         _until_ready(("127.0.0.1", port), process, log)

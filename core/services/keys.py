@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from core.db.session import now
@@ -39,14 +39,19 @@ class KeyView:
     revoked_at: datetime | None
 
 
+# built once: to build it takes longer than to run it
+_KEYS = select(ApiKey.id, ApiKey.token_sha256, ApiKey.project, ApiKey.scopes, ApiKey.expires_at).where(
+    ApiKey.token_sha256.in_(bindparam("digests", expanding=True)), ApiKey.revoked_at.is_(None)
+)
+
+
 def authenticate(session: Session, tokens: Collection[str]) -> dict[str, Principal]:
     """Who each token is; one that is unknown, revoked or expired is missing, and nothing says which of these it is."""
     by_digest = {_sha256(token): token for token in tokens}
-    query = select(ApiKey.id, ApiKey.token_sha256, ApiKey.project, ApiKey.scopes, ApiKey.expires_at)
-    found = session.execute(query.where(ApiKey.token_sha256.in_(by_digest), ApiKey.revoked_at.is_(None)))
+    found = session.connection().execute(_KEYS, {"digests": list(by_digest)}).all()
     return {
         by_digest[key.token_sha256]: Principal(key.project, frozenset(key.scopes), key.id)
-        for key in found.all()
+        for key in found
         if key.expires_at is None or key.expires_at > now(session)
     }
 

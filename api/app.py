@@ -62,6 +62,8 @@ POOL_SIZE = 10
 LOOKS_AT_ONCE = 2
 # more threads would render no more pages a second: they hold the interpreter's lock
 PAGES_AT_ONCE = 2
+# one checks its spec while the other commits; with more of them each takes longer and all together are slower
+SUBMISSIONS_AT_ONCE = 2
 
 
 class Refused(Exception):
@@ -116,6 +118,7 @@ def make_parts(settings: Settings) -> Parts:
         heads=Gather(look_at_jobs, looking),
         rendered=Rendered(),
         rendering=CapacityLimiter(PAGES_AT_ONCE),
+        submitting=CapacityLimiter(SUBMISSIONS_AT_ONCE),
         jobs=Watcher(look_at_jobs, telemetry),
         questions=Watcher(look_at_questions, telemetry),
         uploading=CapacityLimiter(UPLOADS_AT_ONCE),

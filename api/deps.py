@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 import structlog
@@ -100,12 +101,19 @@ async def get_once(
 OnceDep = Annotated[Once, Depends(get_once, scope="function")]
 
 
-def get_session(parts: PartsDep) -> Iterator[Session]:
-    """A transaction that is committed before the answer goes out; what `after_commit` was given runs then."""
+@contextmanager
+def committed(parts: Parts) -> Iterator[Session]:
+    """A transaction that stands when the block has ended; what `after_commit` was given runs then."""
     with transaction(parts.sessions) as session:
         yield session
     for action in session.info.pop(AFTER_COMMIT, ()):
         action()
+
+
+def get_session(parts: PartsDep) -> Iterator[Session]:
+    """A transaction that is committed before the answer goes out."""
+    with committed(parts) as session:
+        yield session
 
 
 # scope="function": FastAPI would otherwise commit after the answer has gone out, and a failed commit would answer 201

@@ -43,6 +43,7 @@ class Parts:
     heads: Gather[str, Head]
     rendered: Rendered
     rendering: CapacityLimiter
+    submitting: CapacityLimiter
     jobs: Watcher
     questions: Watcher
     uploading: CapacityLimiter

@@ -5,11 +5,24 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api.conditional import answer, conditional_model, matches, to_json
-from api.deps import Cursor, JsonBody, Limit, OnceDep, PartsDep, Reader, Transaction, Wait, Writer, after_commit
+from api.deps import (
+    Cursor,
+    JsonBody,
+    Limit,
+    OnceDep,
+    PartsDep,
+    Reader,
+    Transaction,
+    Wait,
+    Writer,
+    after_commit,
+    committed,
+)
 from api.documents import EXAMPLE_SPEC, SPEC_REF, conditionals, posts, problems, reads
 from api.parts import Parts
 from api.polling import Poll
@@ -31,12 +44,21 @@ WHOLE = Page(("job",), lambda head: (head.version, head.place), lambda *of: to_j
 MORE = reads({"$ref": "#/components/schemas/Continue"}, {"epochs": 10})
 
 
-def wake(parts: Parts, session: Session, view: JobView) -> JobView:
-    """Tells the workers after the commit; a running one hears of a cancel or a pause sooner than it would look."""
+def wake(parts: Parts, session: Session, view: JobView, *, new: bool = False) -> JobView:
+    """Tells the workers after the commit, and whoever waits for the job, which of a new one nobody does.
+
+    A running one hears of a cancel or a pause sooner than it would look.
+    """
     if view.status == Status.QUEUED:
         after_commit(session, partial(parts.queue.publish_wake, view.id))
-    after_commit(session, partial(parts.queue.notify, view.id))
+    if not new:
+        after_commit(session, partial(parts.queue.notify, view.id))
     return view
+
+
+def created(view: JobView) -> Response:
+    """The answer that tells of a new job."""
+    return answer(Job.of(view), status=201, headers={"Location": f"/v1/jobs/{view.id}"})
 
 
 @router.post("/v1/plan", response_model=Document, openapi_extra=SPEC_BODY, responses=posts())
@@ -48,10 +70,15 @@ def plan_job(who: Reader, body: JsonBody, once: OnceDep, parts: PartsDep) -> Res
 
 
 @router.post("/v1/jobs", status_code=201, response_model=Job, openapi_extra=SPEC_BODY, responses=posts())
-def submit_job(who: Writer, body: JsonBody, once: OnceDep, parts: PartsDep, session: Transaction) -> Response:
+async def submit_job(who: Writer, body: JsonBody, once: OnceDep, parts: PartsDep) -> Response:
     """Queues a job; all errors of its spec come back at once."""
-    view = wake(parts, session, jobs.submit(session, who, body.value(), parts.limits, queue=parts.queue_name))
-    return once.answer(session, answer(Job.of(view), status=201, headers={"Location": f"/v1/jobs/{view.id}"}))
+
+    def submit() -> Response:
+        with committed(parts) as session:
+            view = jobs.submit(session, who, body.value(), parts.limits, queue=parts.queue_name)
+            return once.answer(session, created(wake(parts, session, view, new=True)))
+
+    return await to_thread.run_sync(submit, limiter=parts.submitting)
 
 
 @router.get("/v1/jobs", response_model=JobPage, responses=conditionals())
@@ -119,8 +146,8 @@ def clone_job(
     *, job_id: JobId, who: Writer, body: JsonBody, once: OnceDep, parts: PartsDep, session: Transaction
 ) -> Response:
     """A new job from an old one's spec, changed by a JSON merge patch (RFC 7396)."""
-    view = wake(parts, session, jobs.clone(session, who, job_id, body.value(), parts.limits))
-    return once.answer(session, answer(Job.of(view), status=201, headers={"Location": f"/v1/jobs/{view.id}"}))
+    view = jobs.clone(session, who, job_id, body.value(), parts.limits)
+    return once.answer(session, created(wake(parts, session, view, new=True)))
 
 
 @router.patch("/v1/jobs/{job_id}", status_code=202, response_model=Job, openapi_extra=CHANGE, responses=posts(404))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, bindparam, func, select, tuple_
+from sqlalchemy.orm import Session, aliased
 
 from core.db.tables import Job, JobEvent, JobSpecs
 from core.states import TERMINAL, Status
@@ -80,13 +80,24 @@ class JobView:
     version: int
 
 
+# built once: to build them takes longer than to run them
+_SPECS = select(JobSpecs.job_id, JobSpecs.spec, JobSpecs.changes).where(
+    JobSpecs.job_id.in_(bindparam("ids", expanding=True))
+)
+_TOLD = (
+    select(JobEvent.job_id, JobEvent.type, JobEvent.time, JobEvent.data)
+    .where(JobEvent.job_id.in_(bindparam("ids", expanding=True)), JobEvent.type.in_(("status", "warning")))
+    .order_by(JobEvent.job_id, JobEvent.seq)
+)
+
+
 def views_of(session: Session, jobs: Sequence[Job]) -> list[JobView]:
     """The views of some jobs in the same order; three queries, however many they are."""
     ids = [job.id for job in jobs]
     if not ids:
         return []
-    found = session.execute(select(JobSpecs.job_id, JobSpecs.spec, JobSpecs.changes).where(JobSpecs.job_id.in_(ids)))
-    specs: dict[str, Row[Any]] = {row.job_id: row for row in found}
+    session.flush()
+    specs = {row.job_id: row for row in session.connection().execute(_SPECS, {"ids": ids})}
     transitions, warnings = _told(session, ids)
     place = places(session, {job.id: job.queue for job in jobs if job.status == Status.QUEUED})
     return [_view(job, specs[job.id], transitions[job.id], warnings[job.id], place.get(job.id)) for job in jobs]
@@ -97,13 +108,17 @@ def view_of(session: Session, job: Job) -> JobView:
     return views_of(session, [job])[0]
 
 
+def view_of_new(session: Session, job: Job, specs: JobSpecs, warnings: Sequence[JobWarning]) -> JobView:
+    """The view of a job that was just inserted, of which only its place in the queue is not known yet."""
+    place = places(session, {job.id: job.queue})
+    return _view(job, specs, [Transition(str(job.status), job.changed_at)], list(warnings), place[job.id])
+
+
 def _told(session: Session, ids: list[str]) -> tuple[dict[str, list[Transition]], dict[str, list[JobWarning]]]:
     """The status events of each job, which are its transitions, and its warnings; one query for both."""
-    query = select(JobEvent.job_id, JobEvent.type, JobEvent.time, JobEvent.data)
-    query = query.where(JobEvent.job_id.in_(ids), JobEvent.type.in_(("status", "warning")))
     transitions: dict[str, list[Transition]] = defaultdict(list)
     warnings: dict[str, list[JobWarning]] = defaultdict(list)
-    for row in session.execute(query.order_by(JobEvent.job_id, JobEvent.seq)):
+    for row in session.connection().execute(_TOLD, {"ids": ids}):
         if row.type == "status":
             transitions[row.job_id].append(Transition(row.data["status"], row.time))
         else:
@@ -111,15 +126,31 @@ def _told(session: Session, ids: list[str]) -> tuple[dict[str, list[Transition]]
     return transitions, warnings
 
 
+_Me = aliased(Job)
+_PLACE = (
+    select(_Me.id, func.count().label("place"))
+    .where(_Me.id == bindparam("id"), Job.status == Status.QUEUED, Job.queue == _Me.queue)
+    .where(tuple_(Job.queued_at, Job.id) <= tuple_(_Me.queued_at, _Me.id))
+    .group_by(_Me.id)
+)
+_NUMBERED = (
+    select(Job.id, func.row_number().over(partition_by=Job.queue, order_by=(Job.queued_at, Job.id)).label("place"))
+    .where(Job.status == Status.QUEUED, Job.queue.in_(bindparam("queues", expanding=True)))
+    .subquery()
+)
+_PLACES = select(_NUMBERED.c.id, _NUMBERED.c.place).where(_NUMBERED.c.id.in_(bindparam("ids", expanding=True)))
+
+
 def places(session: Session, queues: Mapping[str, str]) -> dict[str, int]:
     """Where queued jobs, given with their queues, stand in them, from 1; the order is that of the claim."""
     if not queues:
         return {}
-    place = func.row_number().over(partition_by=Job.queue, order_by=(Job.queued_at, Job.id)).label("place")
-    waiting = select(Job.id, place).where(Job.status == Status.QUEUED, Job.queue.in_(set(queues.values())))
-    numbered = waiting.subquery()
-    query = select(numbered.c.id, numbered.c.place).where(numbered.c.id.in_(queues))
-    return {row.id: row.place for row in session.execute(query)}
+    connection, ids = session.connection(), list(queues)
+    if len(ids) == 1:
+        found = connection.execute(_PLACE, {"id": ids[0]})
+    else:
+        found = connection.execute(_PLACES, {"ids": ids, "queues": sorted(set(queues.values()))})
+    return {row.id: row.place for row in found}
 
 
 def _change(entry: dict[str, Any]) -> JobChange:
@@ -128,7 +159,7 @@ def _change(entry: dict[str, Any]) -> JobChange:
 
 
 def _view(
-    job: Job, specs: Row[Any], transitions: list[Transition], warnings: list[JobWarning], place: int | None
+    job: Job, specs: Row[Any] | JobSpecs, transitions: list[Transition], warnings: list[JobWarning], place: int | None
 ) -> JobView:
     result = job.result and {
         **job.result,

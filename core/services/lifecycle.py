@@ -25,17 +25,21 @@ def announce(session: Session, job: Job, events: Announced) -> None:
 
 def announce_each(session: Session, told: Iterable[tuple[Job, Announced]]) -> None:
     """As `announce` for several jobs, in one statement."""
-    rows: list[dict[str, Any]] = []
-    for job, events in told:
-        time = max(now(session), job.changed_at)
-        for kind, data in events:
-            job.event_seq += count(kind, data)
-            rows.append({"job_id": job.id, "seq": job.event_seq, "type": kind, "time": time, "data": data})
-        job.version += bool(events)
-    if rows:
+    if rows := [row for job, events in told for row in numbered(session, job, events)]:
         # the jobs themselves are written once, by the flush at the end
         with session.no_autoflush:
             session.execute(insert(JobEvent), rows)
+
+
+def numbered(session: Session, job: Job, events: Announced) -> list[dict[str, Any]]:
+    """The rows of these events; the job counts them from here on."""
+    rows: list[dict[str, Any]] = []
+    time = max(now(session), job.changed_at)
+    for kind, data in events:
+        job.event_seq += count(kind, data)
+        rows.append({"job_id": job.id, "seq": job.event_seq, "type": kind, "time": time, "data": data})
+    job.version += bool(events)
+    return rows
 
 
 def move(

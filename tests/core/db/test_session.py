@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import event, func, select, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, PendingRollbackError
 from sqlalchemy.orm import Session
 
 from core.clock import utc_now
@@ -195,3 +195,47 @@ def test_a_reading_session_sees_one_state_until_it_ends(sessions: Sessions) -> N
             add_project(other, "meanwhile")
         assert set(session.scalars(select(Project.name))) == before
     assert names(sessions) == before | {"meanwhile"}
+
+
+def test_threads_of_one_process_write_in_turn_and_none_starves(sqlite_url: str) -> None:
+    """SQLite's own waiting lets newcomers pass: some of sixteen writers waited for seconds, and gave up after ten."""
+    engine = make_engine(sqlite_url, pool_size=16)
+    sessions = make_sessions(engine)
+    written: list[int] = []
+
+    def write(writer: int) -> None:
+        for n in range(10):
+            with transaction(sessions) as session:
+                add_project(session, f"p-{writer}-{n}")
+                session.flush()
+                written.append(writer)
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(write, range(16)))
+    assert len(names(sessions)) == 161
+    # the last one to begin had its turn before anybody had all of his
+    assert {written.index(writer) for writer in range(16)} <= set(range(150))
+    engine.dispose()
+
+
+def test_a_turn_is_given_back_however_a_transaction_ends(sqlite_url: str) -> None:
+    engine = make_engine(sqlite_url)
+    sessions = make_sessions(engine)
+
+    def fail() -> None:
+        with transaction(sessions) as session:
+            add_project(session, "one")
+            session.flush()
+            raise ZeroDivisionError
+
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        with pytest.raises(PendingRollbackError), transaction(sessions) as session:
+            session.connection().invalidate()
+        with reading(sessions) as session:
+            session.scalar(select(func.count()).select_from(Project))
+    with transaction(sessions) as session:
+        add_project(session, "two")
+    assert names(sessions) == {"default", "two"}
+    engine.dispose()

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.conditional import CACHING, matches
 from api.parts import Parts
 from api.rendered import Body, Page
-from api.waiting import news, while_connected
+from api.waiting import while_connected
 from core.db.session import reading
 from core.services import watch
 from core.services.principal import Principal
@@ -43,8 +43,22 @@ class Poll:
 
     async def later(self, enough: Callable[[Head], bool], wait_s: float) -> Head:
         """The job's head once it is enough, or after `wait_s`, or when the client is gone."""
-        await while_connected(self.request, news(self.parts.jobs, self.job_id, enough, wait_s))
-        return await self.head()
+        return await while_connected(self.request, self.news(enough, wait_s)) or await self.head()
+
+    async def news(self, enough: Callable[[Head], bool], wait_s: float) -> Head | None:
+        """The head that is enough, as the watcher found it for all who wait; None when time is up.
+
+        Raises NotFound when the job was deleted meanwhile.
+        """
+        found: list[Head | None] = []
+
+        def satisfied(head: Head | None) -> bool:
+            if head is None or enough(head):
+                found.append(head)
+            return bool(found)
+
+        await self.parts.jobs.wait(self.job_id, satisfied, wait_s)
+        return visible(found[0], self.who, self.job_id) if found else None
 
     async def body(self, page: Page, head: Head) -> Body:
         """The page as it is at this head, or at a later one."""

@@ -12,7 +12,6 @@ from api.history import told
 from api.polling import Poll
 from api.rendered import Page
 from api.schemas.history import Event
-from api.waiting import news
 from core.errors import NotFound
 from core.services import events
 from core.services.principal import Principal
@@ -72,14 +71,17 @@ async def _frames(poll: Poll, head: Head, after: int) -> AsyncIterator[bytes]:
             after, over = told(body.head, after, PAGE)
             if over:
                 return
-            if after >= body.head.last_event and not await _more(poll, after):
+            head = body.head
+            while head.last_event <= after and not head.terminal:
+                news = await _more(poll, after)
                 if poll.parts.jobs.closed:
                     return
-                yield b": still here\n\n"
-            head = await poll.head()
+                if news is None:
+                    yield b": still here\n\n"
+                head = news or head
         except NotFound:
             return
 
 
-async def _more(poll: Poll, after: int) -> bool:
-    return await news(poll.parts.jobs, poll.job_id, lambda head: head.terminal or head.last_event > after, KEEP_ALIVE_S)
+async def _more(poll: Poll, after: int) -> Head | None:
+    return await poll.news(lambda head: head.terminal or head.last_event > after, KEEP_ALIVE_S)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-
-from api.watcher import Watcher
 
 Found = TypeVar("Found")
 
@@ -30,13 +28,13 @@ async def read_when(
     return await run_in_threadpool(read)
 
 
-async def while_connected(request: Request, waiting: Awaitable[bool]) -> bool:
-    """What `waiting` comes to; False as soon as the client is gone."""
+async def while_connected(request: Request, waiting: Awaitable[Found]) -> Found | None:
+    """What `waiting` comes to; None as soon as the client is gone."""
     task = asyncio.ensure_future(waiting)
     gone = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        return task.done() and task.result()
+        return task.result() if task.done() else None
     finally:
         for unfinished in (task, gone):
             unfinished.cancel()
@@ -46,8 +44,3 @@ async def while_connected(request: Request, waiting: Awaitable[bool]) -> bool:
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def news(watcher: Watcher, job_id: str, enough: Callable[[Any], bool], timeout_s: float) -> Awaitable[bool]:
-    """Waits until the job's head is enough; a job that was deleted is enough, for the next read says so."""
-    return watcher.wait(job_id, lambda head: head is None or enough(head), timeout_s)

@@ -23,6 +23,8 @@ from api.telemetry import Telemetry
 log = structlog.get_logger(__name__)
 # hints come faster than a query is worth: those that arrive within this time are answered together
 GATHER_S = 0.005
+# those who are woken answer at once; between so many of them other requests have their turn
+AT_ONCE = 32
 
 
 class Hints(Protocol):
@@ -134,10 +136,12 @@ class Watcher:
             log.warning("look_failed", error=type(error).__name__)
             await asyncio.sleep(self._interval_s)
             return
-        for topic in topics:
-            for waiter in list(self._waiters.get(topic, ())):
-                if waiter.enough(found.get(topic)):
-                    self._settle(waiter, satisfied=True)
+        waiters = [waiter for topic in topics for waiter in self._waiters.get(topic, ())]
+        for number, waiter in enumerate(waiters, start=1):
+            if not waiter.done.done() and waiter.enough(found.get(waiter.topic)):
+                self._settle(waiter, satisfied=True)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     @staticmethod
     def _settle(waiter: Waiter, *, satisfied: bool) -> None:

@@ -21,6 +21,7 @@ from benchmarks.service.load import load, request
 from core.db import migrate
 from core.db.session import Sessions, make_engine, make_sessions, transaction
 from core.events import Event, Finished, Metrics, Progress, Started
+from core.queue import Queue
 from core.services import jobs, protocol, recording
 from core.services.claims import Claim
 from core.services.keys import ensure_admin
@@ -52,7 +53,7 @@ class House:
     engine: Engine
     sessions: Sessions
     store: BlobStore
-    log: Path
+    queue: Queue
     claims: dict[str, tuple[Claim, int]] = field(default_factory=dict)
 
     def submit(self, spec: Mapping[str, Any] = DIGITS) -> str:
@@ -89,6 +90,10 @@ class House:
     def finish(self, job_id: str) -> None:
         """Ends the job well."""
         self.record(job_id, Finished(20, 900, {"test.loss": 0.11, "test.accuracy": 0.97}))
+
+    def notify(self, job_id: str) -> None:
+        """Hints that there is something new of the job, as its worker does."""
+        self.queue.notify(job_id)
 
     def get(self, path: str, **headers: str) -> bytes:
         """One request on the wire, with the key."""
@@ -149,8 +154,9 @@ def house(kind: str = "sqlite", *, command: tuple[str, ...] = ("-m", "api"), aut
             )
         stack.callback(_end, process)
         _until_ready(("127.0.0.1", port), process, log)
-        store = open_store(sessions, "database")
-        yield House(("127.0.0.1", port), psutil.Process(process.pid), engine, sessions, store, log)
+        store, queue = open_store(sessions, "database"), Queue(broker.url)
+        stack.callback(queue.close)
+        yield House(("127.0.0.1", port), psutil.Process(process.pid), engine, sessions, store, queue)
 
 
 def _until_ready(address: tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:

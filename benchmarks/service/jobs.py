@@ -1,15 +1,8 @@
-"""How quick the embedded service is, as its users meet it. Prints a table and writes JSON; no figure is typed in.
-
-Run: `make bench`, with nothing else on the machine.
-"""
+"""How quick the embedded service is, as its users meet it: ready, first row, whole job, prediction, memory."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -91,21 +84,3 @@ def measure(repeats: int) -> dict[str, Any]:
         finally:
             service.stop()
     return figures
-
-
-def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--repeats", type=int, default=10)
-    options.add_argument("--out", type=Path, default=Path("benchmarks/measured/service.json"))
-    arguments = options.parse_args()
-    figures = measure(arguments.repeats)
-    figures["machine"] = {"cpu": platform.processor() or platform.machine(), "python": platform.python_version()}
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
-    for name, value in figures.items():
-        print(f"{name:28} {value}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

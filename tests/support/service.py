@@ -37,6 +37,7 @@ class Service:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    workers: int = 1
     process: subprocess.Popen[bytes] | None = None
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=70))
 
@@ -44,7 +45,7 @@ class Service:
         (self.folder / "server.json").unlink(missing_ok=True)
         log = (self.folder.parent / f"{self.folder.name}.log").open("ab")
         self.process = subprocess.Popen(
-            [*NETMILL, "up", "--data-dir", str(self.folder), "--port", "0"],
+            [*NETMILL, "up", "--data-dir", str(self.folder), "--port", "0", "--workers", str(self.workers)],
             cwd=self.folder.parent,
             env={**os.environ, **self.environment},
             stdout=log,

@@ -1,0 +1,66 @@
+"""How much one API process answers: polls, submissions, those who wait, and what it costs those who train.
+
+.venv/bin/python -m benchmarks.service [--quick] [--part NAME ...] [--database sqlite postgres]
+
+Client and server share the machine; the client's own share of a core stands beside each figure as `client_cpu`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import results
+from benchmarks.machine import load, machine, today
+from benchmarks.service import beside, jobs, polling, servers, submitting, waiting
+from benchmarks.service.house import House, house
+
+PART = "service"
+_OF_A_PROCESS: dict[str, Callable[[House, float], dict[str, Any]]] = {
+    "polling": polling.measure,
+    "submitting": submitting.measure,
+    "waiting": waiting.measure,
+}
+_PARTS = (*_OF_A_PROCESS, "servers", "beside", "jobs")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--quick", action="store_true", help="seconds for each figure, and SQLite alone")
+    options.add_argument("--part", nargs="+", choices=_PARTS, default=list(_PARTS))
+    options.add_argument("--database", nargs="+", choices=("sqlite", "postgres"))
+    options.add_argument("--out", type=Path, default=results.FOLDER, help="folder for the JSON file")
+    chosen = options.parse_args(arguments)
+    seconds, repeats = (2.0, 2) if chosen.quick else (10.0, 5)
+    kinds = chosen.database or (["sqlite"] if chosen.quick else ["sqlite", "postgres"])
+    began, figures = time.monotonic(), {"date": today(), "machine": machine(), "load_before": load()}
+    for name, measure in _OF_A_PROCESS.items():
+        for kind in kinds if name in chosen.part else ():
+            with house(kind) as one:
+                figures[f"{name}, {kind}"] = shown(f"{name}, {kind}", measure(one, seconds))
+    alone: dict[str, Callable[[], dict[str, Any]]] = {
+        "servers": lambda: servers.measure("sqlite", seconds / 2, repeats),
+        "beside": lambda: beside.measure(repeats),
+        "jobs": lambda: jobs.measure(5 * repeats),
+    }
+    for name in [part for part in alone if part in chosen.part]:
+        figures[name] = shown(name, alone[name]())
+    figures |= {"seconds": round(time.monotonic() - began), "quick": chosen.quick}
+    results.write(PART, figures, chosen.out)
+    return 0
+
+
+def shown(name: str, figures: dict[str, Any]) -> dict[str, Any]:
+    """The same figures, printed."""
+    print(f"\n{name}")
+    for what, value in figures.items():
+        print(f"  {what:32} {value}", flush=True)
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

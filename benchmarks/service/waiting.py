@@ -1,0 +1,117 @@
+"""A thousand who wait, half in streams and half in long polls, and what plain requests beside them take."""
+
+from __future__ import annotations
+
+import select
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.service.house import House
+from benchmarks.service.load import request
+from benchmarks.service.polling import ROWS, Poller, asked
+
+WAITERS = 1000
+PER_S = 100.0
+
+
+@dataclass
+class Crowd:
+    """Open connections that wait for news of one job; `told` is when each heard, in seconds after the last news."""
+
+    house: House
+    job_id: str
+    streams: list[socket.socket] = field(default_factory=list)
+    polls: list[socket.socket] = field(default_factory=list)
+    told: list[float] = field(default_factory=list)
+    news_at: float = 0.0
+
+    def open(self, waiters: int) -> None:
+        """Opens them all and returns when each stream has told what there is already."""
+        stream = self.house.get(f"/v1/jobs/{self.job_id}/events", Accept="text/event-stream")
+        poll = self.house.get(f"/v1/jobs/{self.job_id}/metrics?after=1000000&wait=55")
+        for sockets, ask in ((self.streams, stream), (self.polls, poll)):
+            for _ in range(waiters // 2):
+                sockets.append(socket.create_connection(self.house.address))
+                sockets[-1].sendall(ask)
+        waiting = {one.fileno(): one for one in self.streams}
+        ready = select.epoll()
+        for descriptor in waiting:
+            ready.register(descriptor, select.EPOLLIN)
+        while waiting:
+            for descriptor, _ in ready.poll(10):
+                if b"event: " in waiting[descriptor].recv(1 << 16):
+                    ready.unregister(descriptor)
+                    del waiting[descriptor]
+        ready.close()
+
+    @contextmanager
+    def hearing(self, every_s: float) -> Iterator[None]:
+        """News twice a second, read by every stream, until the block ends."""
+        over = threading.Event()
+        threads = [
+            threading.Thread(target=self._tell, args=(over, every_s)),
+            threading.Thread(target=self._read, args=(over,)),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+
+    def _tell(self, over: threading.Event, every_s: float) -> None:
+        epoch = ROWS
+        while not over.wait(every_s):
+            epoch += 1
+            self.house.epoch(self.job_id, epoch)
+            self.news_at = time.perf_counter()
+            self.house.notify(self.job_id)
+
+    def _read(self, over: threading.Event) -> None:
+        sockets = {one.fileno(): one for one in self.streams}
+        ready = select.epoll()
+        for descriptor in sockets:
+            ready.register(descriptor, select.EPOLLIN)
+        while not over.is_set():
+            for descriptor, _ in ready.poll(0.2):
+                sockets[descriptor].recv(1 << 16)
+                self.told.append(time.perf_counter() - self.news_at)
+        ready.close()
+
+    def close(self) -> None:
+        for one in (*self.streams, *self.polls):
+            one.close()
+
+
+def measure(house: House, seconds: float, waiters: int = WAITERS) -> dict[str, Any]:
+    """Plain requests, 100 a second, beside those who wait in vain, and beside those who hear twice a second."""
+    job_id, other = house.start(ROWS), house.start(ROWS)
+    ping = request("GET", "/healthz")
+    polls = Poller(house, [f"/v1/jobs/{other}", f"/v1/jobs/{other}/metrics"])
+
+    def plain(connection: int, last: bytes) -> bytes:
+        return ping if connection % 2 else polls(connection, last)
+
+    before = house.pss_mib()
+    crowd = Crowd(house, job_id)
+    try:
+        crowd.open(waiters)
+        figures: dict[str, Any] = {"waiters": waiters, "mib": round(house.pss_mib() - before, 1)}
+        figures["beside who wait"] = asked(house, plain, seconds, connections=4, per_s=PER_S)
+        with crowd.hearing(0.5):
+            figures["beside who hear twice a second"] = asked(house, plain, seconds, connections=4, per_s=PER_S)
+        ordered = sorted(crowd.told)
+        told = {"p50": statistics.median(ordered), "p99": ordered[int(0.99 * len(ordered))]}
+        figures["a stream hears after, ms"] = {name: round(1000 * value, 1) for name, value in told.items()}
+        figures["times heard"] = len(ordered)
+    finally:
+        crowd.close()
+    return figures

@@ -47,7 +47,7 @@ def forecast(spec: JobSpec, source: Source, rows: int) -> Forecast:
     preparation, x = source.fit(spec, order, train)
     if not np.isfinite(x).all():
         raise data_error(
-            f"a value of the features is beyond {spec.training.precision}",
+            f"a value of the features is beyond {spec.training.dtype}",
             "/data/preprocess/scale",
             "scale the features, or leave out the one with the huge values",
         )
@@ -67,7 +67,7 @@ def forecast(spec: JobSpec, source: Source, rows: int) -> Forecast:
         y = (y - shift) / width
     return Forecast(
         x=inputs_of(x, window),
-        y=targets_of(y.astype(spec.training.precision), window),
+        y=targets_of(y.astype(spec.training.dtype), window),
         split=Split(*starts),
         preparation=preparation,
         width=np.tile(width, asked.horizon),

@@ -80,7 +80,7 @@ def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0
     preparation, x = source.fit(spec, keep, split.train)
     if not _all_finite(x):
         raise data_error(
-            f"a value of the features is beyond {spec.training.precision}",
+            f"a value of the features is beyond {spec.training.dtype}",
             "/data/preprocess/scale",
             "scale the features, or leave out the one with the huge values",
         )
@@ -96,7 +96,7 @@ def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0
     warnings += warn_of_leaks(spec.task, x, y, split.train, preparation)
     if weight is not None:
         warnings += _check_weights(weight, split)
-        weight = weight.astype(spec.training.precision)
+        weight = weight.astype(spec.training.dtype)
     dropped = schema.rows - rows
     parts = (split.train, split.validation, split.test)
     return Prepared(x, y, weight, *parts, preparation, dropped, tuple(warnings), width, anomaly)
@@ -244,11 +244,11 @@ def _unseen_classes(y: Array, train: Rows, preparation: Preparation) -> list[War
 
 def _scale_target(spec: JobSpec, preparation: Preparation, y: Array, train: Rows) -> tuple[Preparation, Array]:
     if spec.data.preprocess.target_scale == "none":
-        return preparation, y.astype(spec.training.precision)
+        return preparation, y.astype(spec.training.dtype)
     fits = [centre_and_width(column[train], "standard") for column in y.T]
     shift, scale = (tuple(values) for values in zip(*fits, strict=True))
     preparation = replace(preparation, target_shift=shift, target_scale=scale)
-    return preparation, ((y - np.array(shift)) / np.array(scale)).astype(spec.training.precision)
+    return preparation, ((y - np.array(shift)) / np.array(scale)).astype(spec.training.dtype)
 
 
 def _all_finite(x: Array) -> bool:

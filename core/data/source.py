@@ -136,7 +136,7 @@ class TableSource(Source):
             shape,
             features,
             formulas or None,
-            precision=spec.training.precision,
+            precision=spec.training.dtype,
             normalize=data.preprocess.normalize,
         )
         return preparation, preparation.encode(cells, len(next(iter(cells.values()))))
@@ -203,8 +203,8 @@ class ArraySource(Source):
         x = self._arrays["x"] if keep is None else self._arrays["x"][keep]
         shape = spec.data.input_shape or x.shape[1:]
         scaling = fit_array(x, train, spec.data.preprocess)
-        preparation = Preparation("arrays", tuple(shape), array=scaling, precision=spec.training.precision)
-        return preparation, scale_array(x, scaling, spec.training.precision)
+        preparation = Preparation("arrays", tuple(shape), array=scaling, precision=spec.training.dtype)
+        return preparation, scale_array(x, scaling, spec.training.dtype)
 
 
 def _positions(values: Array, missing: NDArray[np.bool_], classes: tuple[Category, ...]) -> Rows:

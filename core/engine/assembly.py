@@ -22,6 +22,7 @@ from core.engine.flat import FlatParameters
 from core.engine.folds import Place
 from core.engine.learner import Learner
 from core.engine.losses import Loss, build_loss
+from core.engine.mixed import Mixed, mixed_precision, with_scale
 from core.engine.network import PRECISIONS, all_layers, build_network, output_shape
 from core.engine.optimizers import Optimizer, build_optimizer
 from core.engine.pace import Best, Pace, Patience, watches_upwards
@@ -232,12 +233,12 @@ def assemble(
     training = spec.training
     prepared = prepare(spec, schema, data_path, place.fold or 0)
     shape = tuple(prepared.x.shape[1:])
-    network = build_network(spec.layered(), shape, seed=training.seed, precision=training.precision).to(device)
+    network = build_network(spec.layered(), shape, seed=training.seed, precision=training.dtype).to(device)
     check_codes(network, torch.from_numpy(prepared.x).to(device))
     flat = FlatParameters(network)
     classes = prepared.preparation.classes or ()
     outputs = output_shape(spec.layered(), shape)
-    loss = build_loss(spec.loss, spec.task, outputs[-1], len(classes), PRECISIONS[training.precision])
+    loss = build_loss(spec.loss, spec.task, outputs[-1], len(classes), PRECISIONS[training.dtype])
     train, validation, test = split_rows(prepared, spec, loss, device)
     loss = loss.for_weights(train.loss_weight)
     batch_size = len(train) if training.batch_size == "full" else min(training.batch_size, len(train))
@@ -246,11 +247,13 @@ def assemble(
     seed_process(derived_seed(training.seed, "noise"), device)
     threads = useful_threads(threads, max(2 * flat.num_matrix_values, network.flops), batch_size)
     torch.set_num_threads(threads)
-    learner, optimizer = _learner(spec, network, flat, loss), build_optimizer(spec.optimizer, flat)
+    mixed = mixed_precision(training, device)
+    learner = _learner(spec, network, flat, loss, mixed)
+    optimizer = with_scale(build_optimizer(spec.optimizer, flat), mixed)
     told = frozenset(code for result in place.earlier for code in result.warned)
     watch = Watch(spec, learner, network, (train, validation), batch_size=batch_size, told=told)
     tally = Tally(loss, is_classification=spec.task == "classification")
-    path = choose_path(network, shape, path)
+    path = choose_path(network, shape, path, is_mixed=mixed is not None)
     part = Part(network, flat, loss, training.seed, batching.largest_batch)
     return Assembly(
         spec=spec,
@@ -311,10 +314,10 @@ def _evaluator(spec: JobSpec, loss: Loss, prepared: Prepared, rows_at_once: int)
     return Evaluator(spec, loss, prepared.preparation, names, rows_at_once, width=prepared.target_width)
 
 
-def _learner(spec: JobSpec, network: nn.Module, flat: FlatParameters, loss: Loss) -> Learner:
+def _learner(spec: JobSpec, network: nn.Module, flat: FlatParameters, loss: Loss, mixed: Mixed | None) -> Learner:
     training = spec.training
     clip = {"clip_norm": training.clip_grad_norm, "clip_value": training.clip_grad_value}
-    return Learner(network, flat, loss, spec.regularization, **clip)
+    return Learner(network, flat, loss, spec.regularization, **clip, mixed=mixed)
 
 
 def _content_meta(spec: JobSpec, shape: tuple[int, ...], preparation: Preparation, fold: int | None) -> dict[str, Any]:

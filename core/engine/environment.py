@@ -15,6 +15,7 @@ _WORDS = {
     "cpu_capability": "CPU capability",
     "device": "device",
     "platform": "platform",
+    "tf32": "training.tf32",
 }
 # about a millisecond of one core
 _OPERATIONS_WORTH_THREADS = 3e7
@@ -33,13 +34,24 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cuda" if has_gpu else "cpu")
 
 
-def set_up(device: torch.device) -> None:
+def set_up(device: torch.device, *, tf32: bool = False) -> None:
     """One thread until the run is put together, so that first values are the same everywhere; on a GPU deterministic
-    algorithms alone. The CPU's for these layers are deterministic as they are; the switch would only slow them.
+    algorithms alone, and TF32 only where it is asked for. The CPU's algorithms for these layers are deterministic as
+    they are; the switch would only slow them.
     """
     torch.set_num_threads(1)
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
+        allow_tf32(tf32)
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Whether matrix products and convolutions of float32 on a GPU may be rounded to TF32. PyTorch's own default allows
+    it for convolutions and recurrent layers. Both switches keep their newer namesakes, `fp32_precision`, in step; the
+    other way round PyTorch raises.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
 
 
 def useful_threads(allowed: int, flops: int, batch_size: int) -> int:
@@ -52,22 +64,24 @@ def useful_threads(allowed: int, flops: int, batch_size: int) -> int:
 
 
 def describe(device: torch.device, threads: int) -> dict[str, Any]:
-    """JSON-safe facts that stand in every state file."""
+    """JSON-safe facts that stand in every state file, on a GPU with whether TF32 is allowed as the device is set up."""
+    on_gpu = {} if device.type == "cpu" else {"tf32": torch.backends.cuda.matmul.allow_tf32}
     return {
         "torch": torch.__version__,
         "threads": threads,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "device": device.type if device.type == "cpu" else torch.cuda.get_device_name(device),
         "platform": f"{platform.system()} {platform.machine()}",
+        **on_gpu,
     }
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What has changed, in words; empty when a resume gives the same bits."""
     changed = [
-        f"{word} was {before.get(name)} and is {now[name]}"
+        f"{word} was {before.get(name)} and is {now.get(name)}"
         for name, word in _WORDS.items()
-        if before.get(name) != now[name]
+        if before.get(name) != now.get(name)
     ]
     if now["device"] != "cpu":
         changed.append("a GPU adds in no fixed order")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from core.engine.auxiliary import adding_to_loss, take_extra_loss
 from core.engine.flat import FlatParameters
 from core.engine.losses import Loss
+from core.engine.mixed import Mixed
 from core.spec.training import RegularizationSpec
 
 # What `Tensor.backward` ends in, without the checks before it: they cost a fifth of a small network's step.
@@ -31,6 +32,7 @@ class Learner:
         *,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        mixed: Mixed | None = None,
     ) -> None:
         self.network = network
         self.flat = flat
@@ -42,7 +44,12 @@ class Learner:
         """Called with the batch's loss when its gradients stand in `flat.gradients`, before penalties and clipping."""
         self._l1, self._l2 = penalties.l1, penalties.l2
         self._clip_norm, self._clip_value = clip_norm, clip_value
-        self._one = torch.ones((), dtype=flat.values.dtype, device=flat.values.device)
+        self._mixed = mixed
+        self._scale = mixed.scale if mixed is not None else None
+        # what the loss counts in the gradients that come back
+        self._factor = torch.ones((), dtype=flat.values.dtype, device=flat.values.device)
+        if self._scale is not None:
+            self._factor = self._scale.factor
         self.has_penalty = bool(self._l1 or self._l2)
         self.has_clip = bool(clip_norm or clip_value)
 
@@ -59,11 +66,13 @@ class Learner:
     def backward(self, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         """The batch's loss () and the outputs (N, ...); its gradients stand in `flat.gradients`."""
         self.flat.gradients.zero_()
-        outputs = self.network(x)
+        outputs = self.network(x) if self._mixed is None else self._mixed.forward(self.network, x)
         loss = self.loss(outputs, target, weight)
         if self._adding:
             loss = loss + self._extra(weight)
-        _backward((loss,), (self._one,), False, False, (), allow_unreachable=True, accumulate_grad=True)
+        _backward((loss,), (self._factor,), False, False, (), allow_unreachable=True, accumulate_grad=True)
+        if self._scale is not None:
+            self._scale.unscale(self.flat.gradients)
         loss = loss.detach()
         if self.after_backward is not None:
             self.after_backward(loss)
@@ -71,6 +80,10 @@ class Learner:
 
     def finish(self) -> None:
         """Adds the penalties' gradients to those of the batch's loss, and clips."""
+        if self._scale is not None and self._scale.overflowed:
+            # no numbers, whose length would spoil the epoch's mean
+            self.gradient_norm = None
+            return
         if self.has_penalty:
             self._add_penalty_gradients()
         if self.has_clip:

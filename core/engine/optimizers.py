@@ -65,6 +65,9 @@ class FirstOrder:
     def begin(self) -> None:
         """Puts the weights where the gradient is to be taken."""
 
+    def give_up(self) -> None:
+        """Puts the weights back to where they were before `begin`: no update follows."""
+
     def update(self, lr: float, k: int) -> None:
         """Moves the weights by the gradients in the flat buffer."""
         self._rule(self._flat.values, self._flat.gradients, lr, k)
@@ -91,8 +94,11 @@ class LookAhead(FirstOrder):
         self._here = self._flat.values.clone()
         self._flat.values.add_(self._slots["v"], alpha=self._momentum)
 
-    def update(self, lr: float, k: int) -> None:
+    def give_up(self) -> None:
         self._flat.values.copy_(self._here)
+
+    def update(self, lr: float, k: int) -> None:
+        self.give_up()
         super().update(lr, k)
 
 

@@ -92,7 +92,7 @@ def _train(run: Run, should_stop: ShouldStop, next_change: NextChange) -> Story:
 
     # One training, or with folds one after another; a fold that had ended is not trained again.
     for fold in range(left.fold, course.trainings):
-        environment.set_up(device)
+        environment.set_up(device, tf32=spec.training.tf32)
         place = course.place(fold, results)
         a = assemble(spec, run.schema, run.data_path, device, run.threads, place=place, path=left.path)
         reasons: list[str] = []

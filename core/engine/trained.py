@@ -153,7 +153,7 @@ def load_trained(content: Path) -> TrainedModel:
     tensors, meta = read_tensors(content)
     spec = JobSpec.model_validate(meta["spec"])
     shape = tuple(meta["input_shape"])
-    network = build_network(spec.layered(), shape, seed=spec.training.seed, precision=spec.training.precision)
+    network = build_network(spec.layered(), shape, seed=spec.training.seed, precision=spec.training.dtype)
     network.load_state_dict(tensors)
     network.eval().requires_grad_(False)
     classes = meta["classes"]

@@ -32,6 +32,7 @@ def advise(spec: JobSpec, roles: Roles, body: Body, sizes: Sizes, *, schema: Dat
     _advise_on_images(body, findings)
     advise_on_output(spec, roles, body, targets, findings)
     _advise_on_steps(spec, body, sizes, findings)
+    _advise_on_precision(spec, findings)
     _advise_on_rows(body, sizes, findings)
     advise_on_strength(spec, roles, body, sizes, targets=targets, findings=findings)
     _advise_on_target(spec, roles, targets, schema=schema, findings=findings)
@@ -129,6 +130,16 @@ def _advise_on_steps(spec: JobSpec, body: Body, sizes: Sizes, findings: Findings
             "or use "
             "layer_norm",
             needs=("/network",),
+        )
+
+
+def _advise_on_precision(spec: JobSpec, findings: Findings) -> None:
+    if spec.optimizer.type == "lbfgs" and spec.training.is_mixed:
+        findings.fault(
+            "/training/precision",
+            "lbfgs_needs_precision",
+            f"received {spec.training.precision} with lbfgs, expected float32 or float64: it compares gradients whose "
+            "differences 16 bits do not hold; do set precision to float64, or take another optimizer",
         )
 
 

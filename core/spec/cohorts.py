@@ -52,6 +52,7 @@ def cohort_key(spec: JobSpec, *, project: str, dataset: str) -> str | None:
         "clips": [training.clip_grad_norm is not None, training.clip_grad_value is not None],
         "device": training.device,
         "precision": training.precision,
+        "tf32": training.tf32,
         "every_steps": spec.monitor.every_steps,
     }
     return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()
@@ -66,6 +67,7 @@ def _may_ride(spec: JobSpec) -> bool:
         or spec.monitor.layers
         or spec.training.device == "cuda"
         or spec.training.time_limit_s is not None
+        or spec.training.is_mixed
     )
 
 

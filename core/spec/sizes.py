@@ -176,7 +176,7 @@ def _memory(
     spec: JobSpec, body: Body, limits: Limits, findings: Findings, *, rows: int, batch: int, compared: int
 ) -> int:
     """Bytes of data (with its permuted copy), weights, gradients, best weights, optimizer state and activations."""
-    item = 8 if spec.training.precision == "float64" else 4
+    item = 8 if spec.training.dtype == "float64" else 4
     inputs = math.prod(body.input_shape or ())
     values = inputs + body.stored_values
     activations = 2 * item * batch * values
@@ -231,7 +231,7 @@ def _seconds(spec: JobSpec, body: Body, parts: dict[str, int], steps_per_epoch: 
     inner = spec.optimizer.max_iter if isinstance(spec.optimizer, LBFGS) else 1
     passes = inner * parts["train"] + parts["validation"] / 3
     sample = 3 * body.flops / _FLOPS_PER_S + body.stored_values / _VALUES_PER_S
-    if spec.training.precision == "float64":
+    if spec.training.dtype == "float64":
         sample *= 2
     step = _STEP_S + _LAYER_S * max(0, body.depth - _FEW_LAYERS)
     per_epoch = passes * sample + inner * step * steps_per_epoch + _EPOCH_S

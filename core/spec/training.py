@@ -49,7 +49,27 @@ class TrainingSpec(SpecModel):
         None, description="seconds of training after which the run ends as failed, work kept; null: no limit"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU when the worker has one")
-    precision: Literal["float32", "float64"] = Field("float32", description="type of weights and inputs")
+    precision: Literal["float32", "float64", "bfloat16", "float16"] = Field(
+        "float32",
+        description="type of weights and inputs; bfloat16 and float16: both stay float32, and matrix products and "
+        "convolutions of a training step are computed in 16 bits (mixed precision, meant for GPUs), float16 with a "
+        "scaled loss; evaluation and predictions are in float32",
+    )
+    tf32: Bool = Field(
+        False,
+        description="whether a GPU may round the factors of float32 matrix products and convolutions to 10 bits "
+        "(TensorFloat-32), which is several times as fast; no effect on a CPU",
+    )
+
+    @property
+    def dtype(self) -> Literal["float32", "float64"]:
+        """The type of weights, inputs, losses and updates, whatever a forward pass is computed in."""
+        return "float64" if self.precision == "float64" else "float32"
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether a forward pass in training is computed in 16 bits."""
+        return self.precision in ("bfloat16", "float16")
 
 
 class CheckpointsSpec(SpecModel):

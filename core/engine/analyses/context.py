@@ -43,7 +43,7 @@ class Context:
         """The loss of the run, by the outputs of its network."""
         spec = self.model.spec
         outputs = output_shape(spec.layered(), self.model.input_shape)
-        precision = PRECISIONS[spec.training.precision]
+        precision = PRECISIONS[spec.training.dtype]
         return build_loss(spec.loss, spec.task, outputs[-1], len(self.model.classes or ()), precision)
 
     def prepared(self) -> Prepared:

@@ -39,7 +39,12 @@ class LSTM(_OneOutput, nn.LSTM):
     """(N, T, F) to the hidden state; the cell stays inside."""
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        outputs, (state, _) = nn.LSTM.forward(self, x)
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # oneDNN has no LSTM of float16 on most processors
+            with torch.autocast("cpu", enabled=torch.get_autocast_dtype("cpu") is not torch.float16):
+                outputs, (state, _) = nn.LSTM.forward(self, x.float())
+        else:
+            outputs, (state, _) = nn.LSTM.forward(self, x)
         return self.chosen(outputs, state)
 
 

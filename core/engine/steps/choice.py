@@ -12,8 +12,11 @@ from core.spec.base import Shape
 StepPath = Literal["autograd", "direct"]
 
 
-def choose_path(network: nn.Sequential, sample: Shape, begun_on: StepPath | None) -> StepPath:
-    """The path of a run; `begun_on` is that of the checkpoint it goes on from, which it keeps to the end."""
+def choose_path(network: nn.Sequential, sample: Shape, begun_on: StepPath | None, *, is_mixed: bool) -> StepPath:
+    """The path of a run; `begun_on` is that of the checkpoint it goes on from, which it keeps to the end.
+
+    Mixed precision is autocast's, which knows what PyTorch records.
+    """
     if begun_on is not None:
         return begun_on
-    return "direct" if is_stackable(network, sample) else "autograd"
+    return "direct" if not is_mixed and is_stackable(network, sample) else "autograd"

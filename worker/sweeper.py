@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.db.session import transaction
-from core.services import accounts, sweeping
+from core.services import accounts, sweeping, usage
 from worker.tools import Tools
 
 log = structlog.get_logger(__name__)
@@ -65,6 +65,8 @@ class Sweeper:
             self._recounted = True
             with transaction(tools.sessions) as session:
                 accounts.recount(session)
+        with transaction(tools.sessions) as session:
+            usage.count_bytes(session)
         tools.store.collect()
 
     def _sweep_forever(self) -> None:

@@ -71,6 +71,8 @@ class Project(Base):
     )
     jobs_failed: Mapped[int] = mapped_column(default=0, server_default=text("0"), comment="the same, failed")
     jobs_cancelled: Mapped[int] = mapped_column(default=0, server_default=text("0"), comment="the same, cancelled")
+    bytes_stored: Mapped[int | None] = mapped_column(comment="of its blobs, as last counted; null: never, they are few")
+    bytes_counted_at: Mapped[datetime | None] = mapped_column(comment="when that was")
 
 
 class AccountEntry(Base):

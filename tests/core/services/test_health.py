@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from core.db.session import reading, transaction
+from core.db.session import now, reading, transaction
 from core.db.tables import Project, Worker
 from core.errors import Forbidden
 from core.events import Failed
@@ -84,6 +84,38 @@ def test_what_an_older_version_did_not_count_is_counted(house: House) -> None:
     with reading(house.sessions) as session:
         counts = health.counts(session)
     assert (counts["cancelled"], counts["failed"]) == (1, 0)
+
+
+def test_bytes_of_many_checkpoints_are_counted_now_and_then(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> int:
+        with reading(house.sessions) as session:
+            (account,) = usage.by_project(session, LOCAL)
+        return account.bytes_stored
+
+    def count() -> None:
+        with transaction(house.sessions) as session:
+            usage.count_bytes(session)
+
+    def train(content: bytes) -> None:
+        house.submit()
+        house.record(house.take(), house.checkpoint(1, content=content), FINISHED)
+
+    train(b"12345")
+    first = told()
+    count()
+    with reading(house.sessions) as session:
+        assert session.scalar(select(Project.bytes_counted_at)) is None, "few are counted when somebody asks"
+    monkeypatch.setattr(usage, "MANY", 2)
+    train(b"1234567")
+    assert told() == first + 7, "nothing was counted yet"
+    count()
+    train(b"123")
+    count()
+    assert told() == first + 7, "it was counted within the hour"
+    with transaction(house.sessions) as session:
+        session.execute(update(Project).values(bytes_counted_at=now(session) - timedelta(hours=2)))
+    count()
+    assert told() == first + 7 + 3
 
 
 def test_accounts(house: House, stranger: Principal) -> None:

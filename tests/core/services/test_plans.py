@@ -17,7 +17,19 @@ from sqlalchemy.orm import Session
 from core.db.migrate import upgrade
 from core.db.session import make_engine, make_sessions, transaction
 from core.db.tables import Job
-from core.services import accounts, checkpoints, datasets, events, health, jobs, metrics, protocol, sweeping, watch
+from core.services import (
+    accounts,
+    checkpoints,
+    datasets,
+    events,
+    health,
+    jobs,
+    metrics,
+    protocol,
+    sweeping,
+    usage,
+    watch,
+)
 from core.services.principal import LOCAL
 from core.spec.limits import Limits
 from core.storage.database import DatabaseStore
@@ -46,6 +58,10 @@ def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         crowd.fill(connection.execution_options(isolation_level="AUTOCOMMIT") if server else connection)
         connection.commit()
     sessions = make_sessions(engine)
+    with transaction(sessions) as session:
+        accounts.recount(session)
+    with transaction(sessions) as session:
+        usage.count_bytes(session)
     yield House(sessions, DatabaseStore(sessions), folder)
     engine.dispose()
     if server:
@@ -93,6 +109,7 @@ READS: dict[str, Callable[[Session], object]] = {
     "a checkpoint": lambda s: checkpoints.choose(s, LOCAL, crowd.job_id(11), f"ckpt_{11:032x}"),
     "what waiters ask": lambda s: watch.heads(s, [crowd.job_id(i) for i in range(1, 100)]),
     "figures of jobs": health.counts,
+    "usage": lambda s: usage.by_project(s, LOCAL),
     "figures of queues": health.queued,
     "data sets": lambda s: datasets.list_datasets(s, LOCAL),
 }

@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from core.data.builtin import make_builtin
-from core.engine.run import Run, train
+from core.engine.cohort import Member, train_together
+from core.engine.run import Run
 from core.errors import NetmillError
+from core.spec.dataset import DatasetSchema
+from core.spec.job import JobSpec
 from core.spec.limits import Limits
 from core.spec.plan import check_job
 from worker import posix
@@ -47,9 +50,15 @@ class Spare:
         posix.set_name("netmill-spare")
         # a runner that could not rehearse is a runner all the same
         with suppress(OSError, NetmillError), tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
-            for _ in train(replace(self.piece, workdir=Path(folder)), lambda: None):
+            for _ in train_together([Member(self._run(Path(folder)), lambda: None)]):
                 pass
         return self.become(control, events) if _is_ordered(control) else 0
+
+    def _run(self, workdir: Path) -> Run:
+        """As an order's job is read."""
+        spec = JobSpec.model_validate(self.piece.spec.model_dump(mode="json"))
+        schema = DatasetSchema.model_validate(self.piece.schema.model_dump(mode="json"))
+        return replace(self.piece, spec=spec, schema=schema, workdir=workdir)
 
 
 def _is_ordered(control: int) -> bool:

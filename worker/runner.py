@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +25,7 @@ import torch
 
 from core.changes import Change
 from core.data.builtin import make_builtin
+from core.data.sharing import shared_preparations
 from core.engine.cohort import Member, train_together
 from core.engine.faults import last_word, log_trace
 from core.engine.run import Run
@@ -139,10 +140,12 @@ def _events(order: dict[str, Any], asked: dict[str, Asked]) -> Iterator[tuple[st
                 going.remove(job["job"])
                 yield job["job"], last_word(fault)
         ids = list(members)
-        for place, event in train_together(list(members.values())):
-            if isinstance(event, LAST):
-                going.remove(ids[place])
-            yield ids[place], event
+        # of one job it would only hold memory
+        with shared_preparations() if len(ids) > 1 else nullcontext():
+            for place, event in train_together(list(members.values())):
+                if isinstance(event, LAST):
+                    going.remove(ids[place])
+                yield ids[place], event
     except Exception as fault:  # noqa: BLE001  # the boundary of the process: the worker gets words, the log the trace
         word = _word_or_end(fault)
         for job_id in going:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from core.data.forecast import Forecast, forecast
 from core.data.labels import anomalies, normal_alone
 from core.data.leakage import warn_of_leaks
 from core.data.preparation import Preparation
+from core.data.prepared import Prepared
 from core.data.scales import warn_of_scales
+from core.data.sharing import once
 from core.data.source import ArraySource, Source, TableSource
 from core.data.split import (
     Rows,
@@ -36,28 +38,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a run trains on. N rows are left after those without a target were dropped.
-
-    `x` (N, *shape) is in the spec's precision. `y` is (N,) int64 class numbers, (N, targets) numbers in that precision
-    (scaled if asked; `preparation.unscale_target` undoes it), or None for a reconstruction, whose target is `x`.
-    `weight` is (N,) event weights or None. `train`, `validation` and `test` are row numbers, sorted.
-    """
-
-    x: Array
-    y: Array | None
-    weight: Array | None
-    train: Rows
-    validation: Rows
-    test: Rows
-    preparation: Preparation
-    dropped_rows: int
-    warnings: tuple[Warned, ...]
-    target_width: Floats | None = None
-    """(targets,) deviations of a regression's targets in the training rows, in their own unit: scaled metrics' unit."""
-    anomaly: NDArray[np.bool_] | None = None
-    """(N,) which rows the label of a reconstruction calls anomalies."""
+__all__ = ["Prepared", "fold_sizes", "prepare"]
 
 
 def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0) -> Prepared:
@@ -65,6 +46,10 @@ def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0
 
     `fold` says which one validates, 0 to `split.folds` - 1, where the spec asks for folds.
     """
+    return once(spec, schema, data_path, fold, lambda: _prepare(spec, schema, data_path, fold))
+
+
+def _prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int) -> Prepared:
     source = _source(schema, data_path)
     if spec.data.window is not None:
         return _windows(forecast(spec, source, schema.rows))

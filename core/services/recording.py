@@ -58,7 +58,9 @@ def record_many(session: Session, store: BlobStore, reports: Sequence[Report]) -
     that was committed before is not written again, so the caller may repeat all after a COMMIT whose answer was lost.
     """
     jobs = _lock(session, [report.claim for report in reports])
-    return [_write(session, store, jobs.get(report.claim.job_id), report) for report in reports]
+    # the jobs' own columns go out once, at the end, and not before each query of their events
+    with session.no_autoflush:
+        return [_write(session, store, jobs.get(report.claim.job_id), report) for report in reports]
 
 
 def _lock(session: Session, claims: Sequence[Claim]) -> dict[str, Job]:

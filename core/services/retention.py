@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from core import events
@@ -50,9 +50,11 @@ def store_checkpoints(
     """
     if not written:
         return {}
-    stored = session.scalars(select(Checkpoint).where(Checkpoint.job_id == job.id)).all()
+    # without a last one there is none
+    mine = select(Checkpoint).where(Checkpoint.job_id == job.id)
+    stored = session.scalars(mine).all() if job.last_checkpoint else []
     candidates, best = _merge([Candidate(row.step, row.end_of_epoch, row=row) for row in stored], job, written)
-    rules = session.get_one(JobSpecs, job.id).spec["checkpoints"]
+    rules = session.execute(select(JobSpecs.spec["checkpoints"]).where(JobSpecs.job_id == job.id)).scalar_one()
     stay = kept(candidates, best, keep_last=rules["keep_last"], keep_best=rules["keep_best"])
     before = max((row.step for row in stored), default=-1)
     ids = {c.event: _insert(session, store, job, c) for c in stay if c.event is not None and c.row is None}
@@ -97,23 +99,23 @@ def _insert(session: Session, store: BlobStore, job: Job, candidate: Candidate) 
     files = {event.content_sha256: event.content_path, event.state_sha256: event.state_path}
     # in one order everywhere, so that two jobs that share blobs wait for each other and never in a circle
     sizes = {sha256: store.put(session, Path(files[sha256]), sha256).size for sha256 in sorted(files)}
-    candidate.row = Checkpoint(
-        id=new_id(CHECKPOINT),
-        job_id=job.id,
-        fence=job.fence,
-        epoch=event.epoch,
-        step=event.step,
-        end_of_epoch=event.end_of_epoch,
-        monitor=event.monitor,
-        monitor_value=event.monitor_value,
-        content_sha256=event.content_sha256,
-        content_bytes=sizes[event.content_sha256],
-        state_sha256=event.state_sha256,
-        state_bytes=sizes[event.state_sha256],
-        created_at=now(session),
-    )
-    session.add(candidate.row)
-    session.flush()
+    stored = {
+        "id": new_id(CHECKPOINT),
+        "job_id": job.id,
+        "fence": job.fence,
+        "epoch": event.epoch,
+        "step": event.step,
+        "end_of_epoch": event.end_of_epoch,
+        "monitor": event.monitor,
+        "monitor_value": event.monitor_value,
+        "content_sha256": event.content_sha256,
+        "content_bytes": sizes[event.content_sha256],
+        "state_sha256": event.state_sha256,
+        "state_bytes": sizes[event.state_sha256],
+        "created_at": now(session),
+    }
+    session.execute(insert(Checkpoint), [stored])
+    candidate.row = Checkpoint(**stored)
     return candidate.row.id
 
 

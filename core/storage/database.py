@@ -22,6 +22,15 @@ LOCATION = "database"
 _STAGED_AT_ONCE = 16
 
 
+def _small(source: Path | bytes) -> bytes | None:
+    """The content where one chunk holds it; None for a larger one, or a file that is gone since it was staged."""
+    if isinstance(source, bytes):
+        return source if len(source) <= rows.PIECE_BYTES else None
+    if not source.exists() or source.stat().st_size > rows.PIECE_BYTES:
+        return None
+    return source.read_bytes()
+
+
 class DatabaseStore:
     """Blobs in the table `blob_chunks`."""
 
@@ -29,6 +38,9 @@ class DatabaseStore:
         self._sessions = sessions
 
     def put(self, session: Session, source: Path | bytes, sha256: str | None = None) -> Stored:
+        content = _small(source)
+        if content is not None and (new := self._put_new(session, content, sha256)):
+            return new
         sha256 = sha256 or rows.sha256_of(source)
         while True:
             size = rows.touch(session, sha256, loose=False)
@@ -37,6 +49,17 @@ class DatabaseStore:
             if rows.begin(session, sha256, loose=False) is not None:
                 session.execute(delete(BlobChunk).where(BlobChunk.sha256 == sha256))
                 return self._write(session, source, sha256)
+
+    def _put_new(self, session: Session, content: bytes, sha256: str | None) -> Stored | None:
+        """A content of one chunk, written at once where there is no row of it yet; None where there is one."""
+        found = rows.sha256_of(content)
+        if sha256 not in (None, found):
+            raise CorruptBlob(str(sha256))
+        if not rows.insert_complete(session, found, len(content), LOCATION, rows.PIECE_BYTES):
+            return None
+        if content:
+            session.execute(insert(BlobChunk), [{"sha256": found, "n": 0, "data": content}])
+        return Stored(found, len(content))
 
     def _write(self, session: Session, source: Path | bytes, sha256: str) -> Stored:
         digest, size = hashlib.sha256(), 0

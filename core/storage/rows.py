@@ -74,6 +74,12 @@ def begin(session: Session, sha256: str, *, loose: bool) -> str | None:
     ).scalar_one_or_none()
 
 
+def insert_complete(session: Session, sha256: str, size: int, location: str, chunk_bytes: int) -> bool:
+    """False where there is a row already, complete or not; a new one is complete, and the transaction refers to it."""
+    about = {"bytes": size, "location": location, "chunk_bytes": chunk_bytes, "complete": True, "loose": False}
+    return insert_new(session, Blob, {"sha256": sha256, **about, "touched_at": now(session)})
+
+
 def complete(session: Session, sha256: str, *, size: int, location: str, chunk_bytes: int) -> None:
     """Makes the blob one that can be read and need not be put again."""
     done = {"bytes": size, "location": location, "chunk_bytes": chunk_bytes, "complete": True}

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 LR = 1e-3
+TOGETHER = 64
+"""Jobs that are submitted at once, and how often peers without a queue train the same."""
 
 Floats = NDArray[np.float32]
 Classes = NDArray[np.int64]

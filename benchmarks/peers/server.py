@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from benchmarks.engine.workloads import WORKLOADS, Data
-from benchmarks.peers.catalogue import PEERS
+from benchmarks.peers.catalogue import JOB_PEERS, PEERS
 from benchmarks.peers.peer import Prepares, Train
 
 
@@ -67,7 +67,7 @@ def main() -> int:
     chosen = options.parse_args()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    peer = PEERS[chosen.peer]
+    peer = (PEERS | JOB_PEERS)[chosen.peer]
     if peer.pinned:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-chosen.threads :])
     try:

@@ -1,0 +1,93 @@
+"""docs/performance.md is what the results say, and the goals are judged by numbers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import report, results
+from benchmarks.figures import summary
+from benchmarks.goals import GOALS
+from benchmarks.machine import machine
+
+
+def step(peer: str, workload: str, us: float) -> dict[str, Any]:
+    told = {"peer": peer, "title": peer, "workload": workload, "threads": 1}
+    return told | {"us": summary([us, us - 1, us + 1]), "first_s": 0.5}
+
+
+def job(part: str, peer: str, seconds: float) -> dict[str, Any]:
+    return {"part": part, "peer": peer, "title": peer, "seconds": summary([seconds], 3)}
+
+
+def figures_of(netmill_us: float, netmill_s: float) -> dict[str, Any]:
+    common = {"date": "2026-01-02T03:04:05+00:00", "machine": machine(), "load_before": 0.1, "repeats": 3}
+    common |= {"seconds": 60, "quick": False}
+    steps = [step("netmill", "digits", netmill_us), step("scikit_learn", "digits", 100), step("matmul", "mlp", 60)]
+    steps += [step("netmill", "mlp", 100), step("netmill_whole", "mlp", 103.5), step("netmill_unrecorded", "mlp", 100)]
+    steps.append({"peer": "h", "title": "h", "workload": "mlp", "threads": 1, "absent": "for a reason"})
+    rows = [job("one", "netmill", 0.2), job("one", "scikit_learn", 0.1), job("together", "netmill", netmill_s)]
+    rows += [job("together", "pytorch_fits", 16), job("together", "joblib_fits", 3)]
+    rows.append({"part": "thousand", "peer": "netmill", "title": "t", "absent": "800 of 1000 after 300 s"})
+    engine = common | {"threads": [1], "rows": steps, "packages": {"peers": {"torch": "2.13.0"}}}
+    return {"engine": engine, "jobs": common | {"rows": rows}}
+
+
+def judged(figures: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {goal.title: goal.line(figures)[2:] for goal in GOALS}
+
+
+def test_the_page_is_what_the_committed_results_say() -> None:
+    assert report.PAGE.read_text() == report.page(report.read_figures()), "run python -m benchmarks.report"
+
+
+def test_no_figure_stands_in_the_template() -> None:
+    prose = re.sub(r"\{\{\w+\}\}|64-32-10|float32", "", report.TEMPLATE.read_text())
+    assert not re.findall(r"\d+(?:\.\d+)?\s*(?:µs|us|ms|s|%|times)\b", prose)
+    assert set(re.findall(r"\{\{(\w+)\}\}", report.TEMPLATE.read_text())) == set(report.SECTIONS)
+
+
+def test_goals_are_judged_by_what_was_measured() -> None:
+    found = judged(figures_of(netmill_us=40, netmill_s=2))
+    assert found["digits, a step in units of scikit-learn's"] == ("0.4", "met")
+    assert found["digits, a step in units of the usual PyTorch loop's"] == ("not measured", "")
+    assert found["MLP, share of the ceiling (matrix products by torch.mm)"] == ("0.6", "**not met**")
+    assert found["MLP, what keeping states adds to a step"] == ("3.5 %", "**not met**")
+    assert found["one job, submit to succeeded, beyond scikit-learn's `fit`"] == ("100 ms", "met")
+    assert found["64 jobs at once, times the usual PyTorch loop's"] == ("8", "met")
+    assert found["64 jobs at once, times joblib's on two processes"] == ("1.5", "**not met**")
+    assert found["1,000 jobs at once"] == ("not measured", "")
+    assert (
+        judged(figures_of(netmill_us=50, netmill_s=2))["digits, a step in units of scikit-learn's"][1] == "**not met**"
+    )
+
+
+def test_the_page_tells_the_machine_the_ratios_and_what_is_absent() -> None:
+    told = report.page(figures_of(netmill_us=40, netmill_s=2))
+    assert "{{" not in told
+    assert machine()["cpu"] in told
+    assert "2026-01-02" in told
+    assert "| netmill | 40.0 | 39.0 to 41.0 | 0.40 |" in told
+    assert "| h | absent | for a reason |" in told
+    assert "| t | absent | 800 of 1000 after 300 s |" in told
+    assert "torch 2.13.0" in told
+
+
+def test_a_page_without_results_says_so() -> None:
+    told = report.page({})
+    assert report.NEVER in told
+    assert "not measured" in told
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    assert results.read("engine", tmp_path) is None
+    results.write("engine", {"µs": 1.5}, tmp_path)
+    assert results.read("engine", tmp_path) == {"µs": 1.5}
+
+
+@pytest.mark.parametrize("key", ["cpu", "cores", "memory_gib", "os", "python"])
+def test_the_machine_is_told(key: str) -> None:
+    assert machine()[key]

@@ -33,7 +33,7 @@ class Loss:
     told: str = ""
     """The loss as its spec has it."""
     derivative: Each | None = None
-    """(z, target) -> d each / d z, the shape of z, where it is written out."""
+    """(z, target) -> d each / d z for M networks, the shape of z (M, N, ...), where it is written out."""
 
     def __call__(self, z: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         """The loss of a batch: sum(w l)/sum(w), or sum(w l) when the reduction is the sum.
@@ -58,7 +58,7 @@ class Loss:
     def slope(self, z: Tensor, target: Tensor) -> Tensor:
         """d each / d z for outputs of M networks, z (M, N, ...) and target (M, N, ...); the shape of z."""
         if self.derivative is not None:
-            return self.derivative(z.flatten(0, 1), target.flatten(0, 1)).view(z.shape)
+            return self.derivative(z, target)
         # one by one: what a network comes to does not depend on the others
         return torch.stack([self._recorded_slope(*pair) for pair in zip(z, target, strict=True)])
 

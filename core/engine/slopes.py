@@ -1,7 +1,8 @@
 """Derivatives of the losses of rows by the network's outputs, where they are short; autograd knows the others.
 
-Legend as in `losses`: z the outputs (N, C), (N, 1) or (N, ...); the derivative has the shape of z and may be
-overwritten. Only functions that round every value alike, wherever it stands in memory: arithmetic, exp, tanh.
+Legend: z the outputs of M networks, (M, N, C), (M, N, 1) or (M, N, ...), y their targets as `losses` has them. The
+derivative has the shape of z and may be overwritten. Only functions that round every value alike, wherever it stands in
+memory: arithmetic, exp, tanh.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def _classes(smoothing: float) -> Each:
     def of_rows(z: Tensor, y: Tensor) -> Tensor:
         p = softmax(z)
         if smoothing:
-            p -= smoothing / z.shape[1]
-        return p.scatter_add_(1, y.unsqueeze(1), p.new_full((1, 1), smoothing - 1).expand(len(p), 1))
+            p -= smoothing / z.shape[2]
+        return p.scatter_(2, y.unsqueeze(2), smoothing - 1, reduce="add")
 
     return of_rows
 
@@ -51,7 +52,7 @@ def _one_logit(z: Tensor, y: Tensor) -> Tensor:
 def _numbers(loss: spec.Loss) -> Each:
     """A row's loss is the mean over its targets."""
     each = NUMBERS[type(loss)]
-    return lambda z, y: each(loss, z, y).div_(max(1, math.prod(z.shape[1:])))
+    return lambda z, y: each(loss, z, y).div_(max(1, math.prod(z.shape[2:])))
 
 
 NUMBERS: dict[type[spec.LossBase], Callable[[Any, Tensor, Tensor], Tensor]] = {

@@ -53,14 +53,16 @@ def in_line(x: Tensor) -> Tensor:
 
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """(M, I, K) of a (M, I, J) and b (M, J, K), plus a bias (M, 1, K)."""
-    if b.shape[2] == 1:
+    networks, rows, _ = a.shape
+    columns = b.shape[2]
+    if columns == 1:
         # a matrix times a vector is computed in another way for one pair than for several
         y = (a * b.transpose(1, 2)).sum(2, keepdim=True)
         return y if bias is None else y.add_(bias)
     room = None
-    if len(a) > 1 and a.shape[1] * b.shape[2] * a.element_size() % LINE_BYTES:
+    if networks > 1 and rows * columns * a.element_size() % LINE_BYTES:
         # where its rows begin may move a bit as well
-        room = room_apart(a.new_empty(1).expand(len(a), a.shape[1], b.shape[2]))
+        room = room_apart(a.new_empty(1).expand(networks, rows, columns))
     return torch.bmm(a, b, out=room) if bias is None else torch.baddbmm(bias, a, b, out=room)
 
 
@@ -71,16 +73,18 @@ class Linear:
         self._w, self._w_gradient = weight
         self._transposed = self._w.transpose(1, 2)
         self._is_first = is_first
-        self._writes_in_place = len(self._w) == 1 and self._w_gradient.data_ptr() % LINE_BYTES == 0
+        self._alone = len(self._w) == 1
+        self._writes_in_place = self._alone and self._w_gradient.data_ptr() % LINE_BYTES == 0
         self._b = None if bias is None else bias[0].unsqueeze(1)
         self._b_gradient = None if bias is None else bias[1]
 
     def forward(self, x: Tensor) -> Tensor:
-        self._x = x = in_line(x)
+        self._x = x = x if self._alone else in_line(x)
         return product(x, self._transposed, self._b)
 
     def backward(self, g: Tensor) -> Tensor:
-        g = in_line(g)
+        if not self._alone:
+            g = in_line(g)
         if self._writes_in_place and self._x.shape[2] > 1:
             torch.bmm(g.transpose(1, 2), self._x, out=self._w_gradient)
         else:

@@ -70,12 +70,11 @@ class Stack:
         of the step of each, by which its masks are drawn.
         """
         self._steps = steps
-        with torch.no_grad():
-            for kernel in self._kernels:
-                x = kernel.forward(x)
-            g = self._of_outputs(x, target, weight)
-            for kernel in self._backward:
-                g = kernel.backward(g)
+        for kernel in self._kernels:
+            x = kernel.forward(x)
+        g = self._of_outputs(x, target, weight)
+        for kernel in self._backward:
+            g = kernel.backward(g)
         return x
 
     def _of_outputs(self, z: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:

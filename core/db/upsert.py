@@ -14,10 +14,14 @@ from core.db.tables import Base
 
 def insert_new(session: Session, table: type[Base], row: dict[str, Any]) -> bool:
     """True when the row is new; waits for a transaction under way that inserts or deletes one of the same key."""
+    return bool(insert_those_new(session, table, [row]))
+
+
+def insert_those_new(session: Session, table: type[Base], rows: list[dict[str, Any]]) -> set[Any]:
+    """As `insert_new` for several rows, in their order; the primary keys (their first column) of those that are new."""
     insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
     key = next(iter(_table(table).primary_key.columns))
-    statement = insert(_table(table)).values(row).on_conflict_do_nothing().returning(key)
-    return session.execute(statement).first() is not None
+    return set(session.scalars(insert(_table(table)).on_conflict_do_nothing().returning(key), rows)) if rows else set()
 
 
 def upsert(session: Session, table: type[Base], row: dict[str, Any], *, update: tuple[str, ...]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from core.db.session import now
@@ -84,6 +85,16 @@ def _missed(session: Session, job: Job) -> list[tuple[str, dict[str, Any]]]:
     if job.status not in TERMINAL or not job.change_seq:
         return []
     return [change_log.told(entry) for entry in change_log.miss(session.get_one(JobSpecs, job.id))]
+
+
+@contextmanager
+def attempts_at_hand(session: Session, jobs: Sequence[Job]) -> Iterator[None]:
+    """Within the block the attempts of the jobs' fences are in the session, read in one statement."""
+    these = tuple_(Attempt.job_id, Attempt.fence).in_([(job.id, job.fence) for job in jobs])
+    # the session itself holds what nobody else does only until the next collection
+    held = session.scalars(select(Attempt).where(these)).all() if len(jobs) > 1 else ()
+    yield
+    del held
 
 
 def end_attempt(session: Session, job: Job, outcome: str, reason: str | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.db.bulk import insert_metrics
+from core.db.bulk import History, insert_metrics
 from core.db.session import now
 from core.db.tables import Job, JobEvent, JobSpecs
 from core.errors import LostLease
@@ -17,7 +17,7 @@ from core.events import Changed, Checkpoint, Event, Failed, Finished, Log, Metri
 from core.services import change_log
 from core.services.claims import Claim
 from core.services.history import stretch
-from core.services.lifecycle import Announced, announce
+from core.services.lifecycle import Announced, announce_each, attempts_at_hand
 from core.services.retention import store_checkpoints
 from core.services.settling import finish
 from core.states import Status
@@ -60,7 +60,32 @@ def record_many(session: Session, store: BlobStore, reports: Sequence[Report]) -
     jobs = _lock(session, [report.claim for report in reports])
     # the jobs' own columns go out once, at the end, and not before each query of their events
     with session.no_autoflush:
-        return [_write(session, store, jobs.get(report.claim.job_id), report) for report in reports]
+        batches = [
+            _Batch(session, job, report)
+            for report in reports
+            if (job := jobs.get(report.claim.job_id)) and job.batch < report.batch and job.status == Status.RUNNING
+        ]
+        ids = _write(session, store, batches)
+    recorded: list[Recorded | None] = []
+    for report in reports:
+        job = jobs.get(report.claim.job_id)
+        # its batch is what was asked for: written now, or before
+        is_there = job is not None and job.batch >= report.batch
+        stored = [ids[event] for event in report.events if isinstance(event, Checkpoint) and event in ids]
+        recorded.append(Recorded(Status(job.status), stored) if job is not None and is_there else None)
+    return recorded
+
+
+def _write(session: Session, store: BlobStore, batches: Sequence[_Batch]) -> dict[Checkpoint, str]:
+    """Writes all batches, a statement for each kind of row; the ids of the checkpoints that were kept."""
+    ids = store_checkpoints(session, store, [(each.job, each.rules, each.checkpoints) for each in batches])
+    insert_metrics(session, [each.numbered() for each in batches], now(session))
+    announce_each(session, [(each.job, each.told(ids)) for each in batches])
+    ended = [(each.job, each.end) for each in batches if each.end is not None]
+    with attempts_at_hand(session, [job for job, _ in ended]):
+        for job, end in ended:
+            finish(session, job, end)
+    return ids
 
 
 def _lock(session: Session, claims: Sequence[Claim]) -> dict[str, Job]:
@@ -72,37 +97,23 @@ def _lock(session: Session, claims: Sequence[Claim]) -> dict[str, Job]:
     return {job.id: job for job in found if job.fence == fences[job.id]}
 
 
-def _write(session: Session, store: BlobStore, job: Job | None, report: Report) -> Recorded | None:
-    if job is None:
-        return None
-    if job.batch >= report.batch:
-        return Recorded(Status(job.status), [])
-    if job.status != Status.RUNNING:
-        return None
-    job.batch = report.batch
-    job.version += 1
-    found = _Batch(session, job)
-    for event in report.events:
-        found.add(event)
-    ids = store_checkpoints(session, store, job, found.checkpoints)
-    found.write(ids)
-    if found.end is not None:
-        finish(session, job, found.end)
-    return Recorded(Status(job.status), list(ids.values()))
-
-
 class _Batch:
     """Events sorted into what is to be written; numbers are given as they come."""
 
-    def __init__(self, session: Session, job: Job) -> None:
+    def __init__(self, session: Session, job: Job, report: Report) -> None:
         self._session = session
-        self._job = job
+        self.job = job
+        self.rules = report.claim.spec["checkpoints"]
         self._rows: list[Metrics] = []
         self._seq, self._announced_seq = job.metric_seq, job.announced_seq
         # a checkpoint's entry is filled in when it is known whether it was kept
         self._announced: list[tuple[str, dict[str, Any]] | Checkpoint] = []
         self.checkpoints: list[Checkpoint] = []
         self.end: Finished | Failed | Stopped | None = None
+        job.batch = report.batch
+        job.version += 1
+        for event in report.events:
+            self.add(event)
 
     def add(self, event: Event) -> None:
         assert self.end is None, f"{event} comes after the end"
@@ -110,7 +121,7 @@ class _Batch:
             case Metrics():
                 self._add_row(event)
             case Progress():
-                self._job.progress = {name: getattr(event, name) for name in Progress.__slots__}
+                self.job.progress = {name: getattr(event, name) for name in Progress.__slots__}
             case Checkpoint():
                 self.checkpoints.append(event)
                 self._announced.append(event)
@@ -129,7 +140,7 @@ class _Batch:
         self._rows.append(event)
         self._seq += 1
         # A row that a resumed run records again bit for bit was announced before; readers of events have it.
-        if self._seq <= self._announced_seq and self._job.resume_exact:
+        if self._seq <= self._announced_seq and self.job.resume_exact:
             return
         self._announced_seq = max(self._announced_seq, self._seq)
         before = self._announced[-1] if self._announced else None
@@ -140,32 +151,34 @@ class _Batch:
 
     def _add_warning(self, event: Warned) -> None:
         data = {name: getattr(event, name) for name in Warned.__slots__}
-        query = select(JobEvent.data).where(JobEvent.job_id == self._job.id, JobEvent.type == "warning")
+        query = select(JobEvent.data).where(JobEvent.job_id == self.job.id, JobEvent.type == "warning")
         if data not in self._session.scalars(query).all():
             self._announced.append(("warning", data))
 
     def _add_change(self, event: Changed) -> None:
-        made = change_log.make(self._session.get_one(JobSpecs, self._job.id), event)
+        made = change_log.make(self._session.get_one(JobSpecs, self.job.id), event)
         # one that a resumed run makes again is known
         if made is not None:
             self._announced.append(change_log.told(made))
-            epochs = event.fields.get("epochs", self._job.progress["epochs"])
-            self._job.progress = {**self._job.progress, "epochs": epochs}
+            epochs = event.fields.get("epochs", self.job.progress["epochs"])
+            self.job.progress = {**self.job.progress, "epochs": epochs}
 
     def _start(self, event: Started) -> None:
-        job = self._job
+        job = self.job
         job.environment = event.environment
         # once inexact, for ever inexact: what came before cannot be made right by a later resume
         if job.resume_exact is not False or job.fence == 1:
             job.resume_exact, job.resume_note = event.resume_exact, event.resume_note
         job.progress = {**job.progress, "steps": event.total_steps}
 
-    def write(self, checkpoint_ids: Mapping[Checkpoint, str]) -> None:
-        """Inserts the rows and appends the events."""
-        job = self._job
-        if self._rows:
-            insert_metrics(self._session, job.id, job.metric_seq + 1, self._rows, now(self._session))
-            job.metric_seq, job.announced_seq = self._seq, self._announced_seq
+    def numbered(self) -> History:
+        """The rows to be appended to the job's history, which are counted from here on."""
+        first = self.job.metric_seq + 1
+        self.job.metric_seq, self.job.announced_seq = self._seq, self._announced_seq
+        return self.job.id, first, self._rows
+
+    def told(self, checkpoint_ids: Mapping[Checkpoint, str]) -> Announced:
+        """The events to be appended; a checkpoint that was not kept is none."""
         events: Announced = []
         for entry in self._announced:
             if not isinstance(entry, Checkpoint):
@@ -173,4 +186,4 @@ class _Batch:
             elif checkpoint_id := checkpoint_ids.get(entry):
                 about = {"epoch": entry.epoch, "step": entry.step, "is_best": entry.is_best}
                 events.append(("checkpoint", {"id": checkpoint_id, **about}))
-        announce(self._session, job, events)
+        return events

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from core import events
 from core.db.session import now
-from core.db.tables import Checkpoint, Job, JobSpecs, Question
+from core.db.tables import Checkpoint, Job, Question
 from core.ids import CHECKPOINT, new_id
 from core.storage.store import BlobStore
 
@@ -40,33 +42,64 @@ def kept(
     return [best, *stay] if keep_best and best is not None and best not in stay else stay
 
 
-def store_checkpoints(
-    session: Session, store: BlobStore, job: Job, written: Sequence[events.Checkpoint]
-) -> dict[events.Checkpoint, str]:
-    """Stores what the rules of the locked job keep; the ids of the new ones.
+Rules = Mapping[str, Any]
+"""The part `checkpoints` of a resolved spec."""
+Written = tuple[Job, Rules, Sequence[events.Checkpoint]]
+"""What the run of a locked job has just written, and what its spec says about keeping it."""
+
+
+def store_checkpoints(session: Session, store: BlobStore, written: Iterable[Written]) -> dict[events.Checkpoint, str]:
+    """Stores what the rules of each job keep; the ids of the new ones.
 
     One that a later one of the same batch has made superfluous is never stored. Raises CorruptBlob when a file
     does not have the sha256 that its event names.
     """
-    if not written:
+    keeping = {job.id: (job, rules, those) for job, rules, those in written if those}
+    if not keeping:
         return {}
+    stored: dict[str, list[Checkpoint]] = defaultdict(list)
     # without a last one there is none
-    mine = select(Checkpoint).where(Checkpoint.job_id == job.id)
-    stored = session.scalars(mine).all() if job.last_checkpoint else []
-    candidates, best = _merge([Candidate(row.step, row.end_of_epoch, row=row) for row in stored], job, written)
-    rules = session.execute(select(JobSpecs.spec["checkpoints"]).where(JobSpecs.job_id == job.id)).scalar_one()
-    stay = kept(candidates, best, keep_last=rules["keep_last"], keep_best=rules["keep_best"])
-    before = max((row.step for row in stored), default=-1)
-    ids = {c.event: _insert(session, store, job, c) for c in stay if c.event is not None and c.row is None}
-    last = max(stay, key=lambda c: c.step)
-    assert last.row is not None
-    job.last_checkpoint = last.row.id
-    job.best_checkpoint = best.row.id if best in stay and best is not None and best.row is not None else None
-    if last.step > before:
-        job.crashes = 0
-    staying = [c.row for c in stay]
-    drop(session, store, job, [row for row in stored if row not in staying])
+    resting = [job.id for job, _, _ in keeping.values() if job.last_checkpoint]
+    for row in session.scalars(select(Checkpoint).where(Checkpoint.job_id.in_(resting))) if resting else ():
+        stored[row.job_id].append(row)
+    chosen = [_Choice(job, rules, those, stored[job.id]) for job, rules, those in keeping.values()]
+    ids = _insert(session, store, chosen)
+    for choice in chosen:
+        choice.settle()
+    _drop(session, store, [(choice.job, choice.superfluous) for choice in chosen])
     return ids
+
+
+class _Choice:
+    """Which checkpoints of one job stay, those that are stored and those that were just written."""
+
+    def __init__(
+        self, job: Job, rules: Rules, written: Sequence[events.Checkpoint], stored: Sequence[Checkpoint]
+    ) -> None:
+        self.job = job
+        self._stored = stored
+        found = [Candidate(row.step, row.end_of_epoch, row=row) for row in stored]
+        candidates, self._best = _merge(found, job, written)
+        self._stay = kept(candidates, self._best, keep_last=rules["keep_last"], keep_best=rules["keep_best"])
+
+    @property
+    def new(self) -> list[Candidate]:
+        return [c for c in self._stay if c.row is None]
+
+    @property
+    def superfluous(self) -> list[Checkpoint]:
+        staying = [c.row for c in self._stay]
+        return [row for row in self._stored if row not in staying]
+
+    def settle(self) -> None:
+        """Notes in the job which is its last and which its best; all that stay have a row."""
+        last, best = max(self._stay, key=lambda c: c.step), self._best
+        assert last.row is not None
+        self.job.last_checkpoint = last.row.id
+        best_row = best.row if best is not None and best in self._stay else None
+        self.job.best_checkpoint = best_row.id if best_row is not None else None
+        if last.step > max((row.step for row in self._stored), default=-1):
+            self.job.crashes = 0
 
 
 def _merge(
@@ -93,13 +126,29 @@ def _equal(candidate: Candidate, event: events.Checkpoint) -> bool:
     return row is not None and (row.content_sha256, row.state_sha256) == hashes
 
 
-def _insert(session: Session, store: BlobStore, job: Job, candidate: Candidate) -> str:
-    event = candidate.event
-    assert event is not None
-    files = {event.content_sha256: event.content_path, event.state_sha256: event.state_path}
-    # in one order everywhere, so that two jobs that share blobs wait for each other and never in a circle
-    sizes = {sha256: store.put(session, Path(files[sha256]), sha256).size for sha256 in sorted(files)}
-    stored = {
+def _insert(session: Session, store: BlobStore, chosen: Sequence[_Choice]) -> dict[events.Checkpoint, str]:
+    files: dict[str, Path] = {}
+    for choice in chosen:
+        for candidate in choice.new:
+            assert candidate.event is not None
+            files[candidate.event.content_sha256] = Path(candidate.event.content_path)
+            files[candidate.event.state_sha256] = Path(candidate.event.state_path)
+    sizes = store.put_many(session, files)
+    new: list[dict[str, Any]] = []
+    ids: dict[events.Checkpoint, str] = {}
+    for choice in chosen:
+        for candidate in choice.new:
+            assert candidate.event is not None
+            new.append(_row(session, choice.job, candidate.event, sizes))
+            candidate.row = Checkpoint(**new[-1])
+            ids[candidate.event] = candidate.row.id
+    if new:
+        session.execute(insert(Checkpoint), new)
+    return ids
+
+
+def _row(session: Session, job: Job, event: events.Checkpoint, sizes: Mapping[str, int]) -> dict[str, Any]:
+    return {
         "id": new_id(CHECKPOINT),
         "job_id": job.id,
         "fence": job.fence,
@@ -114,25 +163,31 @@ def _insert(session: Session, store: BlobStore, job: Job, candidate: Candidate) 
         "state_bytes": sizes[event.state_sha256],
         "created_at": now(session),
     }
-    session.execute(insert(Checkpoint), [stored])
-    candidate.row = Checkpoint(**stored)
-    return candidate.row.id
 
 
 def drop(session: Session, store: BlobStore, job: Job, checkpoints: Sequence[Checkpoint]) -> None:
     """Deletes checkpoints of a locked job with the exports made of them, and the blobs that nothing else shares."""
+    ids = {checkpoint.id for checkpoint in checkpoints}
+    _drop(session, store, [(job, checkpoints)])
+    if job.best_checkpoint in ids:
+        job.best_checkpoint = None
+    if job.last_checkpoint in ids:
+        furthest = select(Checkpoint.id).where(Checkpoint.job_id == job.id)
+        job.last_checkpoint = session.scalar(furthest.order_by(Checkpoint.step.desc(), Checkpoint.id.desc()).limit(1))
+
+
+def _drop(session: Session, store: BlobStore, gone: Sequence[tuple[Job, Sequence[Checkpoint]]]) -> None:
+    checkpoints = [checkpoint for _, those in gone for checkpoint in those]
     if not checkpoints:
         return
     ids = [checkpoint.id for checkpoint in checkpoints]
     shas = {sha for c in checkpoints for sha in (c.content_sha256, c.state_sha256)}
     exports = select(Question.sha256).where(Question.checkpoint_id.in_(ids), Question.sha256.is_not(None))
     shas |= {sha for sha in session.scalars(exports) if sha}
-    session.execute(delete(Question).where(Question.checkpoint_id.in_(ids)))
-    session.execute(delete(Checkpoint).where(Checkpoint.id.in_(ids)))
-    if job.best_checkpoint in ids:
-        job.best_checkpoint = None
-    if job.last_checkpoint in ids:
-        furthest = select(Checkpoint.id).where(Checkpoint.job_id == job.id)
-        job.last_checkpoint = session.scalar(furthest.order_by(Checkpoint.step.desc(), Checkpoint.id.desc()).limit(1))
-    job.version += 1
+    # rows of the session that are gone are asked for no more
+    plainly = {"synchronize_session": False}
+    session.execute(delete(Question).where(Question.checkpoint_id.in_(ids)).execution_options(**plainly))
+    session.execute(delete(Checkpoint).where(Checkpoint.id.in_(ids)).execution_options(**plainly))
+    for job, those in gone:
+        job.version += bool(those)
     store.release(session, shas)

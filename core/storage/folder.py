@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -46,6 +46,9 @@ class FolderStore:
                 return Stored(sha256, size)
             if (before := rows.begin(session, sha256, loose=loose)) is not None:
                 return self._write(session, source, sha256, before)
+
+    def put_many(self, session: Session, sources: Mapping[str, Path]) -> dict[str, int]:
+        return {sha256: self.put(session, sources[sha256], sha256).size for sha256 in sorted(sources)}
 
     def _write(self, session: Session, source: Path | bytes, sha256: str, before: str) -> Stored:
         location = f"{sha256[:2]}/{sha256}.{uuid4().hex}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.db.session import now
 from core.db.tables import Base, Blob, BlobChunk
-from core.db.upsert import insert_new
+from core.db.upsert import insert_new, insert_those_new
 
 PIECE_BYTES = 512 * 1024
 
@@ -74,10 +74,13 @@ def begin(session: Session, sha256: str, *, loose: bool) -> str | None:
     ).scalar_one_or_none()
 
 
-def insert_complete(session: Session, sha256: str, size: int, location: str, chunk_bytes: int) -> bool:
-    """False where there is a row already, complete or not; a new one is complete, and the transaction refers to it."""
-    about = {"bytes": size, "location": location, "chunk_bytes": chunk_bytes, "complete": True, "loose": False}
-    return insert_new(session, Blob, {"sha256": sha256, **about, "touched_at": now(session)})
+def insert_complete(session: Session, sizes: Mapping[str, int], *, location: str, chunk_bytes: int) -> set[str]:
+    """Inserts a complete row for each of these blobs of which there is none, and to which the transaction refers; those
+    that are new, locked.
+    """
+    common = {"location": location, "chunk_bytes": chunk_bytes, "complete": True, "loose": False}
+    common |= {"touched_at": now(session)}
+    return insert_those_new(session, Blob, [{"sha256": each, "bytes": sizes[each], **common} for each in sorted(sizes)])
 
 
 def complete(session: Session, sha256: str, *, size: int, location: str, chunk_bytes: int) -> None:

@@ -7,7 +7,7 @@ transaction under way is about to refer to is never deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +41,12 @@ class BlobStore(Protocol):
         """Stores the content within the caller's transaction, which refers to it; free when it is there already.
 
         Raises CorruptBlob when `sha256` is given and the content has another one.
+        """
+        ...
+
+    def put_many(self, session: Session, sources: Mapping[str, Path]) -> dict[str, int]:
+        """As `put` for several files by their sha256; their lengths. Locks are taken in one order, so that two who put
+        the same blobs wait for each other and never in a circle.
         """
         ...
 

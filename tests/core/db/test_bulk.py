@@ -29,7 +29,7 @@ def test_rows_come_back_as_they_went_in(house: House) -> None:
     ]
     with transaction(house.sessions) as session:
         moment = now(session)
-        insert_metrics(session, job.id, 7, given, moment)
+        insert_metrics(session, [(job.id, 7, given)], moment)
     with reading(house.sessions) as session:
         found = metrics.page(session, LOCAL, job.id).data
     assert [(row.seq, row.epoch, row.step, row.fold) for row in found] == [(7, 1, 5, None), (8, 1, 6, 2)]
@@ -40,7 +40,7 @@ def test_rows_come_back_as_they_went_in(house: House) -> None:
 def test_a_fault_is_told_as_every_other_is(house: House) -> None:
     job = house.submit()
     with transaction(house.sessions) as session:
-        insert_metrics(session, job.id, 1, [Metrics(1, 1, {})], now(session))
+        insert_metrics(session, [(job.id, 1, [Metrics(1, 1, {})])], now(session))
     with pytest.raises(IntegrityError), transaction(house.sessions) as session:
-        insert_metrics(session, job.id, 1, [Metrics(1, 1, {})], now(session))
+        insert_metrics(session, [(job.id, 1, [Metrics(1, 1, {})])], now(session))
     assert house.steps(job.id) == [(1, 1)]

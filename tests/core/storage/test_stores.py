@@ -71,6 +71,60 @@ def files(tmp_path: Path) -> list[Path]:
     return [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
 
 
+def sources(folder: Path, contents: list[bytes]) -> dict[str, Path]:
+    """Files by their sha256."""
+    found = {}
+    for content in contents:
+        path = folder / f"source-{sha(content)}"
+        path.write_bytes(content)
+        found[sha(content)] = path
+    return found
+
+
+def test_many_at_once(sessions: Sessions, place: BlobStore, tmp_path: Path) -> None:
+    """New and known ones, small, large and empty, and one that was found damaged."""
+    contents = [bytes([n]) * size for n, size in enumerate(SIZES)]
+    known, damaged = contents[1], contents[2]
+    put(sessions, place, known)
+    put(sessions, place, damaged)
+    with transaction(sessions) as session:
+        mark_damaged(session, sha(damaged))
+    for _ in range(2):
+        with transaction(sessions) as session:
+            sizes = place.put_many(session, sources(tmp_path, contents))
+        assert sizes == {sha(content): len(content) for content in contents}
+        assert [whole(place, sha(content)) for content in contents] == contents
+
+
+def test_many_at_once_with_one_that_is_not_what_it_says(sessions: Sessions, place: BlobStore, tmp_path: Path) -> None:
+    given = sources(tmp_path, [b"one", b"two", b"three"])
+    given[sha(b"two")].write_bytes(b"owt")
+    with pytest.raises(CorruptBlob), transaction(sessions) as session:
+        place.put_many(session, given)
+    with reading(sessions) as session:
+        assert session.scalar(select(func.count()).select_from(Blob)) == 0
+
+
+def test_two_who_put_the_same_many_do_not_wait_in_a_circle(
+    sessions: Sessions, place: BlobStore, tmp_path: Path
+) -> None:
+    contents = [f"blob {n}".encode() for n in range(40)]
+    barrier = Barrier(4)
+
+    def worker(number: int) -> dict[str, int]:
+        order = contents[number * 10 :] + contents[: number * 10]
+        folder = tmp_path / f"worker-{number}"
+        folder.mkdir()
+        given = sources(folder, order)
+        barrier.wait()
+        with transaction(sessions) as session:
+            return place.put_many(session, given)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(len(sizes) == 40 for sizes in threads.map(worker, range(4)))
+    assert [whole(place, sha(content)) for content in contents] == contents
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_what_goes_in_comes_out(sessions: Sessions, place: BlobStore, tmp_path: Path, size: int) -> None:
     content = os.urandom(size)

@@ -47,7 +47,7 @@ check: $(STAMP) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy sdk/netmill scripts benchmarks/engine benchmarks/growth benchmarks/jobs benchmarks/peers benchmarks/__main__.py benchmarks/monitor.py
+	$(BIN)/mypy sdk/netmill scripts benchmarks/engine benchmarks/growth benchmarks/jobs benchmarks/peers benchmarks/service benchmarks/*.py
 	$(BIN)/lint-imports
 
 format: $(STAMP) ## put the source in order, and the tables of settings and analyses in docs/

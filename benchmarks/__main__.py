@@ -12,13 +12,20 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import report, results
+from benchmarks import latency, recording, report, results
 from benchmarks.engine import __main__ as engine
 from benchmarks.jobs import __main__ as jobs
+from benchmarks.service import __main__ as service
 
 Part = Callable[[Sequence[str]], int]
 
-PARTS: dict[str, Part] = {"engine": engine.main, "jobs": jobs.main}
+PARTS: dict[str, Part] = {
+    "engine": engine.main,
+    "jobs": jobs.main,
+    "service": service.main,
+    "recording": recording.main,
+    "latency": latency.main,
+}
 
 
 def main() -> int:

@@ -27,12 +27,16 @@ class Goal:
     def line(self, figures: Figures) -> tuple[str, str, str, str]:
         """(goal, bound, measured, whether it is met)."""
         sign = "at least" if self.upwards else "at most"
-        bound = f"{sign} {self.bound:g}{self.unit}"
+        bound = f"{sign} {self.bound:,g}{self.unit}"
         value = self.measured(figures)
         if value is None:
             return self.title, bound, "not measured", ""
         met = value >= self.bound if self.upwards else value <= self.bound
-        return self.title, bound, f"{value:.3g}{self.unit}", "met" if met else "**not met**"
+        return self.title, bound, f"{_number(value)}{self.unit}", "met" if met else "**not met**"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def steps(one: str, other: str, workload: str) -> Measure:
@@ -67,9 +71,30 @@ def _behind_fit(figures: Figures) -> float | None:
     return None if job is None or fit is None else 1000 * (job - fit)
 
 
+def found(part: str, *path: str) -> Measure:
+    """A number of another part of the results, by the names that lead to it."""
+
+    def measured(figures: Figures) -> float | None:
+        here: Any = figures.get(part, {})
+        for name in path:
+            here = here.get(name, {})
+        return float(here) if isinstance(here, (int, float)) else None
+
+    return measured
+
+
+def _cost_of_people(figures: Figures) -> float | None:
+    share = found("service", "beside", "costs")(figures)
+    return None if share is None else 100 * share
+
+
 def _times_as_many(peer: str) -> Measure:
     return lambda figures: ratio(seconds(figures, "together", peer), seconds(figures, "together", "netmill"))
 
+
+_POLLS = ("polling, sqlite", "job and metrics")
+_SUBMISSIONS = ("submitting, sqlite", "submissions")
+_BESIDE_WAITERS = ("waiting, sqlite", "beside who hear twice a second")
 
 GOALS = (
     Goal("digits, a step in units of scikit-learn's", 0.45, steps("netmill", "scikit_learn", "digits")),
@@ -85,4 +110,14 @@ GOALS = (
     Goal(f"{TOGETHER} jobs at once, times the usual PyTorch loop's", 8, _times_as_many("pytorch_fits"), True),
     Goal(f"{TOGETHER} jobs at once, times joblib's on two processes", 2, _times_as_many("joblib_fits"), True),
     Goal("1,000 jobs at once", 45, lambda figures: seconds(figures, "thousand", "netmill"), unit=" s"),
+    Goal("submit to the first step, p50", 30, found("latency", "started_ms", "p50"), unit=" ms"),
+    Goal("submit to the first step, p95", 60, found("latency", "started_ms", "p95"), unit=" ms"),
+    Goal("submit to succeeded, one epoch of digits, p50", 90, found("latency", "one_epoch_ms", "p50"), unit=" ms"),
+    Goal("polls of a job with its metrics", 2000, found("service", *_POLLS, "per_s"), True, " a second"),
+    Goal("polls of a job with its metrics, p99", 40, found("service", *_POLLS, "p99_ms"), unit=" ms"),
+    Goal("submissions", 300, found("service", *_SUBMISSIONS, "per_s"), True, " a second"),
+    Goal("rows of a history recorded, SQLite", 100_000, found("recording", "sqlite", "rows_per_s"), True, " a second"),
+    Goal("rows recorded, PostgreSQL", 100_000, found("recording", "postgresql", "rows_per_s"), True, " a second"),
+    Goal("plain requests beside those who wait, p99", 50, found("service", *_BESIDE_WAITERS, "p99_ms"), unit=" ms"),
+    Goal("what people polling every second cost two workers", 10, _cost_of_people, unit=" %"),
 )

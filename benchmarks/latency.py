@@ -14,11 +14,13 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks import results
+from benchmarks.machine import load, machine, today
 from tests.support.service import Service
 
 _DIGITS: dict[str, Any] = {
@@ -56,10 +58,14 @@ def summary(samples: list[float]) -> dict[str, float]:
     return {name: round(value, 1) for name, value in quantiles.items()} | {"n": len(ordered)}
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--times", type=int, default=60)
-    given = options.parse_args()
+    options.add_argument("--quick", action="store_true", help="few repeats")
+    options.add_argument("--out", type=Path, default=results.FOLDER, help="folder for the JSON file")
+    given = options.parse_args(arguments)
+    times = 10 if given.quick else given.times
+    began, told = time.monotonic(), {"date": today(), "machine": machine(), "load_before": load()}
     with tempfile.TemporaryDirectory() as folder:
         service = Service(Path(folder) / "data")
         service.folder.mkdir()
@@ -70,7 +76,7 @@ def main() -> int:
             # a moment apart, as people submit: what the service does behind a job is over by then
             pause_s = 0.1
             soon, whole = [], []
-            for _ in range(given.times):
+            for _ in range(times):
                 time.sleep(pause_s)
                 soon.append(started(service))
                 time.sleep(pause_s)
@@ -80,7 +86,8 @@ def main() -> int:
     figures = {"started_ms": summary(soon), "one_epoch_ms": summary(whole)}
     for name, value in figures.items():
         print(f"{name:14} p50 {value['p50']:6.1f}  p95 {value['p95']:6.1f}  least {value['min']:6.1f}  of {value['n']}")
-    results.write("latency", figures)
+    told |= {"quick": given.quick, "seconds": round(time.monotonic() - began)}
+    results.write("latency", told | figures, given.out)
     return 0
 
 

@@ -16,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from benchmarks import results
+from benchmarks.machine import load, machine, today
 from core.db.migrate import upgrade
 from core.db.session import Sessions, make_engine, make_sessions, reading, transaction
 from core.events import Finished, Metrics, Started, to_line
@@ -115,23 +116,29 @@ def measure(database_url: str, rows: int, times: int) -> dict[str, float]:
     return {"rows_per_s": round(rate), "points_per_s": round(rate * len(VALUES)), "spread": round(spread, 3)}
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rows", type=int, default=100_000)
     options.add_argument("--times", type=int, default=5)
     options.add_argument("--url", help="a PostgreSQL server; without it one is started for the measurement")
-    given = options.parse_args()
+    options.add_argument("--quick", action="store_true", help="few repeats")
+    options.add_argument("--out", type=Path, default=results.FOLDER, help="folder for the JSON file")
+    given = options.parse_args(arguments)
+    times = 2 if given.quick else given.times
     if given.url:
         os.environ["TEST_DATABASE_URL"] = given.url
-    figures: dict[str, Any] = {"values_per_row": len(VALUES)}
+    began = time.monotonic()
+    figures: dict[str, Any] = {"date": today(), "machine": machine(), "load_before": load()}
+    figures |= {"quick": given.quick, "values_per_row": len(VALUES)}
     with tempfile.TemporaryDirectory() as folder:
-        figures["sqlite"] = measure(f"sqlite:///{folder}/netmill.db", given.rows, given.times)
+        figures["sqlite"] = measure(f"sqlite:///{folder}/netmill.db", given.rows, times)
     with postgres_server() as url:
-        figures["postgresql"] = measure(create_database(url, "recording"), given.rows, given.times)
+        figures["postgresql"] = measure(create_database(url, "recording"), given.rows, times)
     for name in ("sqlite", "postgresql"):
         found = figures[name]
         print(f"{name:12} {found['rows_per_s']:9,} rows/s  {found['points_per_s']:9,} points/s  ±{found['spread']:.0%}")
-    results.write("recording", figures)
+    figures["seconds"] = round(time.monotonic() - began)
+    results.write("recording", figures, given.out)
     return 0
 
 

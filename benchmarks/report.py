@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import results
+from benchmarks import results, service_tables
 from benchmarks.engine.measure import Row
 from benchmarks.engine.table import HEADINGS, cells, markdown, median_us, number, ratio
 from benchmarks.engine.workloads import WORKLOADS
@@ -20,7 +20,7 @@ from benchmarks.goals import GOALS, Figures
 
 TEMPLATE = Path(__file__).with_name("performance.template.md")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-PARTS = ("engine", "jobs")
+PARTS = ("engine", "jobs", "service", "recording", "latency")
 NEVER = "Not measured yet."
 _COMPUTING = (
     *("torch", "numpy", "scipy", "scikit-learn", "joblib", "jax", "jaxlib"),
@@ -39,8 +39,9 @@ def _measured_on(part: dict[str, Any]) -> str:
     on = part["machine"]
     plural = "" if on["cores"] == 1 else "s"
     told = f"{part['date'][:10]}, {on['cores']} core{plural} of {on['cpu']}, {on['memory_gib']} GiB, {on['os']}, "
-    told += f"Python {on['python']}; {part['repeats']} rounds in {part['seconds'] / 60:.0f} minutes"
-    told += f", load before it {part['load_before']}"
+    told += f"Python {on['python']}; "
+    rounds = f"{part['repeats']} rounds in " if "repeats" in part else ""
+    told += f"{rounds}{part['seconds'] / 60:.1f} minutes, load before it {part['load_before']}"
     return told + (" (a quick run: rough)" if part["quick"] else "")
 
 
@@ -126,6 +127,12 @@ def tracking(figures: Figures) -> str:
     return markdown(("", "median", "least to most"), lines) if lines else NEVER
 
 
+def service(figures: Figures) -> str:
+    """Requests, waits and rows of the service alone."""
+    tables = (service_tables.requests, service_tables.beside, service_tables.waits, service_tables.recorded)
+    return "\n\n".join(filter(None, (table(figures) for table in tables))) or NEVER
+
+
 def versions(figures: Figures) -> str:
     """The packages that compute, of all environments together."""
     installed: dict[str, str] = {}
@@ -137,7 +144,7 @@ def versions(figures: Figures) -> str:
 
 SECTIONS: dict[str, Section] = {
     section.__name__: section
-    for section in (machine, goals, engine, keeping, one, together, company, tracking, versions)
+    for section in (machine, goals, engine, keeping, one, together, company, tracking, service, versions)
 }
 
 

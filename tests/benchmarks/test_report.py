@@ -36,6 +36,15 @@ def figures_of(netmill_us: float, netmill_s: float) -> dict[str, Any]:
     return {"engine": engine, "jobs": common | {"rows": rows}}
 
 
+def with_service(figures: dict[str, Any]) -> dict[str, Any]:
+    common = {name: figures["engine"][name] for name in ("date", "machine", "load_before", "seconds", "quick")}
+    asked = {"per_s": 2345.6, "p50_ms": 5, "p95_ms": 7, "p99_ms": 41, "client_cpu": 0.5}
+    service = common | {"polling, sqlite": {"job and metrics": asked}, "beside": {"people": 200, "costs": 0.04}}
+    latency = common | {"started_ms": {"p50": 20, "p95": 61, "min": 15}}
+    recording = common | {"sqlite": {"rows_per_s": 120000, "points_per_s": 720000}}
+    return figures | {"service": service, "latency": latency, "recording": recording}
+
+
 def judged(figures: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return {goal.title: goal.line(figures)[2:] for goal in GOALS}
 
@@ -63,6 +72,22 @@ def test_goals_are_judged_by_what_was_measured() -> None:
     assert (
         judged(figures_of(netmill_us=50, netmill_s=2))["digits, a step in units of scikit-learn's"][1] == "**not met**"
     )
+
+
+def test_the_service_is_judged_by_its_own_files() -> None:
+    figures = with_service(figures_of(netmill_us=40, netmill_s=2))
+    found = judged(figures)
+    assert found["polls of a job with its metrics"] == ("2,346 a second", "met")
+    assert found["polls of a job with its metrics, p99"] == ("41 ms", "**not met**")
+    assert found["submit to the first step, p95"] == ("61 ms", "**not met**")
+    assert found["submit to succeeded, one epoch of digits, p50"] == ("not measured", "")
+    assert found["what people polling every second cost two workers"] == ("4 %", "met")
+    assert found["rows of a history recorded, SQLite"] == ("120,000 a second", "met")
+    told = report.page(figures)
+    assert "| polling, sqlite: job and metrics | 2,346 | 5 ms | 7 ms | 41 ms | 0.5 |" in told
+    assert "| submit to the end of the first step | 20 ms | 61 ms | 15 ms |" in told
+    assert "| sqlite | 120,000 | 720,000 |" in told
+    assert "200 people" in told
 
 
 def test_the_page_tells_the_machine_the_ratios_and_what_is_absent() -> None:

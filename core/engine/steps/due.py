@@ -10,7 +10,7 @@ from core.engine.rows import Batch
 from core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Due:
     """Steps in a row that a run has come to, nothing to be asked or told between them: one a batch."""
 

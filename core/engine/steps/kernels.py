@@ -21,6 +21,8 @@ from torch import Tensor
 
 LINE = 16
 LINE_BYTES = 64
+_MULTIPLICATIONS_FOR_ONEDNN = 10**6
+_HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch has no type for it
 
 
 class Kernel(Protocol):
@@ -59,11 +61,27 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
         # a matrix times a vector is computed in another way for one pair than for several
         y = (a * b.transpose(1, 2)).sum(2, keepdim=True)
         return y if bias is None else y.add_(bias)
+    if _is_for_onednn(a, columns):
+        biases = bias.unbind() if bias is not None else [None] * networks
+        return torch.stack([_by_onednn(*each) for each in zip(a, b, biases, strict=True)])
     room = None
     if networks > 1 and rows * columns * a.element_size() % LINE_BYTES:
         # where its rows begin may move a bit as well
         room = room_apart(a.new_empty(1).expand(networks, rows, columns))
     return torch.bmm(a, b, out=room) if bias is None else torch.baddbmm(bias, a, b, out=room)
+
+
+def _is_for_onednn(a: Tensor, columns: int) -> bool:
+    """Whether a product is so large that oneDNN is quicker than MKL: on some processors by two to four times."""
+    is_large = a.shape[1] * a.shape[2] * columns >= _MULTIPLICATIONS_FOR_ONEDNN
+    return is_large and _HAS_ONEDNN and a.dtype == torch.float32 and a.device.type == "cpu"
+
+
+def _by_onednn(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - it has no public name
+        a, b.t(), None if bias is None else bias[0], "none", [], ""
+    )
+    return product
 
 
 class Linear:
@@ -85,7 +103,7 @@ class Linear:
     def backward(self, g: Tensor) -> Tensor:
         if not self._alone:
             g = in_line(g)
-        if self._writes_in_place and self._x.shape[2] > 1:
+        if self._writes_in_place and self._x.shape[2] > 1 and not _is_for_onednn(g.transpose(1, 2), self._x.shape[2]):
             torch.bmm(g.transpose(1, 2), self._x, out=self._w_gradient)
         else:
             self._w_gradient.copy_(product(g.transpose(1, 2), self._x))

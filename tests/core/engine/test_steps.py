@@ -184,6 +184,27 @@ def test_masks_are_a_function_of_seed_layer_and_step() -> None:
     assert torch.equal(first.of(40, like[:5], ROWS), at[40][:5])
 
 
+@pytest.mark.parametrize("company", [(1,), (1, 2, 3)], ids=["alone", "in_company"])
+def test_large_products_agree_with_pytorchs_and_do_not_depend_on_company(company: tuple[int, ...]) -> None:
+    """150 rows of 90 values: more than a million multiplications, which another library does."""
+    body = [{"type": "linear", "units": 90}, {"type": "tanh"}, {"type": "linear", "units": 90}, {"type": "relu"}]
+    loss = build_loss(loss_spec.CrossEntropy(), "classification", 3, 3, torch.float32)
+    nets, rows = [], []
+    for seed in company:
+        source = torch.Generator().manual_seed(seed)
+        rows.append((torch.randn((150, FEATURES), generator=source), torch.randint(0, 3, (150,), generator=source)))
+        nets.append(network(body, seed, precision="float32"))
+    parts = [Part(net, FlatParameters(net), loss, seed, 150) for seed, net in zip(company, nets, strict=True)]
+    x, y = (torch.stack([row[side] for row in rows]) for side in (0, 1))
+    Stack(parts).gradients(x, y, None, company)
+    twin = network(body, 1, precision="float32")
+    _, expected = recorded(twin, loss, *rows[0], None)
+    torch.testing.assert_close(parts[0].flat.gradients, expected, rtol=1e-4, atol=1e-6)
+    alone = Part(twin, FlatParameters(twin), loss, 1, 150)
+    Stack([alone]).gradients(x[:1].clone(), y[:1].clone(), None, (1,))
+    assert torch.equal(parts[0].flat.gradients, alone.flat.gradients)
+
+
 STACKED = {name: body for name, body in BODIES.items() if name != "linear"} | {"dropout": DROPPING}
 
 

@@ -21,6 +21,8 @@ from core.events import Checkpoint
 FORMAT_VERSION = 1
 # one key alone: safetensors keeps metadata in a hash map, whose order is not fixed
 _KEY = "netmill"
+# of these a state has copies to begin with, which no step changes
+_COPIES = ("rng.", "best.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Snapshot:
 
     def frozen(self) -> Snapshot:
         """The same with copies of the tensors, for a run that goes on."""
-        return replace(self, content=copied(self.content), state=copied(self.state))
+        live = {name: tensor for name, tensor in self.state.items() if not name.startswith(_COPIES)}
+        return replace(self, content=copied(self.content), state={**self.state, **copied(live)})
 
 
 def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -50,7 +50,9 @@ class Curve:
             self.best_validation, self.best_epoch, self.train_at_best = validation, self.epochs, train
 
     def numbers(self) -> dict[str, Any]:
-        return asdict(self) | {"train_at_best": None if math.isinf(self.train_at_best) else self.train_at_best}
+        # lists are replaced and never changed, so they need no copy
+        told = {name: getattr(self, name) for name in self.__slots__}
+        return told | {"train_at_best": None if math.isinf(self.train_at_best) else self.train_at_best}
 
     @classmethod
     def of(cls, numbers: dict[str, Any]) -> Curve:

@@ -17,8 +17,8 @@ from core.spec.training import CheckpointsSpec
 
 _LEAST_INTERVAL_S = 0.25
 _MOST_INTERVAL_S = 30.0
-# writing takes a tenth of the time at most
-_INTERVAL_PER_WRITE = 10.0
+# writing takes a fortieth of the time at most
+_INTERVAL_PER_WRITE = 40.0
 # The first state within an epoch is written so soon and the next ones at twice the distance each: a run that is killed
 # again and again early in a long epoch gets on all the same, and is not taken for one that kills its worker.
 _FIRST_WITHIN_S = 2.0

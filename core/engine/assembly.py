@@ -20,6 +20,7 @@ from core.engine.environment import describe, useful_threads
 from core.engine.evaluate import Evaluator
 from core.engine.flat import FlatParameters
 from core.engine.folds import Place
+from core.engine.layout import with_channels_last
 from core.engine.learner import Learner
 from core.engine.losses import Loss, build_loss
 from core.engine.mixed import Mixed, mixed_precision, with_scale
@@ -110,7 +111,7 @@ class Assembly:
         """Row numbers in the order of the epoch under way; None as they stand. Order is nothing to a full batch."""
         if not self.spec.training.shuffle or self.batching.steps_per_epoch == 1:
             return None
-        return epoch_order(self.spec.training.seed, self.epoch, len(self.train)).to(self.device)
+        return epoch_order(self.spec.training.seed, self.epoch, len(self.train)).to(self.train.x.device)
 
     def is_finite(self) -> bool:
         """Whether every weight is a number: their sum is not when one of them is not."""
@@ -234,7 +235,9 @@ def assemble(
     prepared = prepare(spec, schema, data_path, place.fold or 0)
     shape = tuple(prepared.x.shape[1:])
     network = build_network(spec.layered(), shape, seed=training.seed, precision=training.dtype).to(device)
-    check_codes(network, torch.from_numpy(prepared.x).to(device))
+    check_codes(network, torch.from_numpy(prepared.x), device)
+    if device.type == "cuda":
+        with_channels_last(network)
     flat = FlatParameters(network)
     classes = prepared.preparation.classes or ()
     outputs = output_shape(spec.layered(), shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from core.engine.layer_types.embedding import CodeError, Embedding
@@ -9,12 +10,15 @@ from core.engine.outputs import forward
 from core.errors import TrainingFailed
 
 
-def check_codes(network: nn.Module, x: Tensor) -> None:
-    """TrainingFailed where a row of `x`, (N, ...) of every part of the data, holds what is no code of a table."""
+def check_codes(network: nn.Module, x: Tensor, device: torch.device) -> None:
+    """TrainingFailed where a row of `x`, (N, ...) of every part of the data, holds what is no code of a table.
+
+    The network is on `device`.
+    """
     if not any(isinstance(module, Embedding) for module in network.modules()):
         return
     try:
-        forward(network, x)
+        forward(network, x, device=device)
     except CodeError as error:
         raise TrainingFailed(str(error), code="data_error", pointer="/network") from error
     network.train()

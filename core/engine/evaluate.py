@@ -42,7 +42,7 @@ class Evaluator:
 
     def __call__(self, network: nn.Module, rows: Rows, split: str) -> dict[str, float]:
         """The loss, as trained but without penalties, and every metric of the run."""
-        outputs = forward(network, rows.x, self._chunk)
+        outputs = forward(network, rows.x, self._chunk, rows.device)
         each = losses_of_rows(self._loss, outputs, rows)
         values = {"loss": mean_loss(each, rows)}
         if self._spec.task == "classification":
@@ -72,12 +72,12 @@ class Evaluator:
 def losses_of_rows(loss: Loss, outputs: Tensor, rows: Rows) -> Tensor:
     """(N,) the loss of each row in double precision, by its outputs (N, ...)."""
     with torch.inference_mode():
-        return loss.each(outputs, rows.target).double()
+        return loss.each(outputs, rows.target.to(outputs.device)).double()
 
 
 def mean_loss(each: Tensor, rows: Rows) -> float:
     """The mean of the rows' losses (N,) by event and class weights, without penalties; NaN where no row weighs."""
     with torch.inference_mode():
-        weight = torch.ones_like(each) if rows.loss_weight is None else rows.loss_weight.double()
+        weight = torch.ones_like(each) if rows.loss_weight is None else rows.loss_weight.double().to(each.device)
         total = float(weight.sum())
         return float((each * weight).sum()) / total if total else math.nan

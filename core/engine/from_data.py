@@ -28,12 +28,13 @@ def begin_from_data(network: nn.Module, x: Tensor, seed: int) -> None:
     The network runs as in evaluation, so that no running statistics move and no noise is drawn.
     """
     layers = [module for module in network.modules() if isinstance(module, BeginsFromData)]
+    device = next(network.parameters()).device if layers else x.device
     for index, layer in enumerate(layers):
         source = generator(seed, "from_data", index)
         rows = x
         if len(x) > _MOST_ROWS:
             rows = x[torch.randperm(len(x), generator=source)[:_MOST_ROWS].to(x.device)]
-        layer.begin_from(_reaching(layer, network, rows), source)
+        layer.begin_from(_reaching(layer, network, rows.to(device)), source)
     if layers:
         network.train()
 

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from core.engine.residence import sent
 from core.spec import losses
 
 Floats = NDArray[np.float64]
@@ -15,14 +16,20 @@ Floats = NDArray[np.float64]
 _ROWS_AT_ONCE = 2048
 
 
-def forward(network: nn.Module, x: Tensor, rows_at_once: int | None = None) -> Tensor:
-    """The outputs of every row in evaluation mode (no dropout, running statistics); the mode is left changed."""
+def forward(
+    network: nn.Module, x: Tensor, rows_at_once: int | None = None, device: torch.device | None = None
+) -> Tensor:
+    """The outputs of every row in evaluation mode (no dropout, running statistics); the mode is left changed.
+
+    `device` is the network's, where rows are not on it already.
+    """
     network.eval()
     most = rows_at_once or int(getattr(network, "rows_at_once", _ROWS_AT_ONCE))
     with torch.inference_mode():
         if len(x) <= most:
-            return network(x.contiguous())  # type: ignore[no-any-return]
-        return torch.cat([network(chunk.contiguous()) for chunk in torch.split(x, most)])
+            return network(sent(x.contiguous(), device or x.device))  # type: ignore[no-any-return]
+        chunks = torch.split(x, most)
+        return torch.cat([network(sent(chunk.contiguous(), device or x.device)) for chunk in chunks])
 
 
 def probabilities(z: Tensor) -> Floats:

@@ -16,6 +16,7 @@ from core.data.prepare import Prepared
 from core.data.split import data_error
 from core.data.windows import as_slice
 from core.engine.losses import Loss, class_weights
+from core.engine.residence import CPU, home_of, is_home, sent
 from core.spec.job import JobSpec
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
@@ -23,7 +24,10 @@ Batch = tuple[Tensor, Tensor, Tensor | None]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One part of the data. x (N, *shape); target as the loss takes it; `loss_weight` is event times class weight."""
+    """One part of the data. x (N, *shape); target as the loss takes it; `loss_weight` is event times class weight.
+
+    These three stand on `device`, where the network is, or in the host's memory if they are too many for it.
+    """
 
     x: Tensor
     target: Tensor
@@ -34,15 +38,22 @@ class Rows:
     """(N,) event weights, which alone count in metrics."""
     anomaly: NDArray[np.bool_] | None = None
     """(N,) what the label of a reconstruction says."""
+    device: torch.device = CPU
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, order: Tensor | None, first: int, last: int) -> Batch:
-        """Rows `first` to `last` of the order (None: as they stand), in memory of their own.
+        """Rows `first` to `last` of the order (None: as they stand) on the device, in memory of their own.
 
         Matrix products round by where a block begins in its line of memory, which is the same for every such copy.
         """
+        x, target, weight = self._gathered(order, first, last)
+        if is_home(self.x, self.device):
+            return x, target, weight
+        return sent(x, self.device), sent(target, self.device), None if weight is None else sent(weight, self.device)
+
+    def _gathered(self, order: Tensor | None, first: int, last: int) -> Batch:
         if order is None:
             weight = None if self.loss_weight is None else self.loss_weight[first:last]
             return self.x[first:last].clone(), self.target[first:last].clone(), weight
@@ -123,8 +134,9 @@ def plan_batches(rows: int, batch_size: int, values_per_row: int, every_steps: i
 def split_rows(
     prepared: Prepared, spec: JobSpec, loss: Loss, device: torch.device
 ) -> tuple[Rows, Rows | None, Rows | None]:
-    """Training, validation and test rows on the device; None where a part is empty."""
+    """Training, validation and test rows for a network on the device; None where a part is empty."""
     per_class = _weights_of_classes(prepared, spec)
+    home = home_of(_bytes(prepared), device)
 
     def part(numbers: NDArray[np.int64]) -> Rows | None:
         if not len(numbers):
@@ -142,18 +154,26 @@ def split_rows(
         loss_weight = event
         if per_class is not None:
             loss_weight = per_class[y] if event is None else event * per_class[y]
+        x_at_home = x.to(home)
         return Rows(
-            x=x.to(device),
-            target=target.to(device),
-            loss_weight=None if loss_weight is None else torch.from_numpy(loss_weight).to(x.dtype).to(device),
+            x=x_at_home,
+            target=x_at_home if target is x else target.to(home),
+            loss_weight=None if loss_weight is None else torch.from_numpy(loss_weight).to(x.dtype).to(home),
             y=y,
             weight=None if event is None else event.astype(np.float64),
             anomaly=None if prepared.anomaly is None else prepared.anomaly[index],
+            device=device,
         )
 
     train = part(prepared.train)
     assert train is not None, "a split without training rows is refused before"
     return train, part(prepared.validation), part(prepared.test)
+
+
+def _bytes(prepared: Prepared) -> int:
+    """What all rows take; windows of a series, which are views of one array, take their whole length elsewhere."""
+    arrays = (prepared.x, prepared.y, prepared.weight)
+    return sum(array.size * array.itemsize for array in arrays if array is not None)
 
 
 def _weights_of_classes(prepared: Prepared, spec: JobSpec) -> NDArray[np.float64] | None:

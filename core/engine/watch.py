@@ -43,7 +43,7 @@ class Watch:
         cost = Cost.of(layers, shape, batch_size)
         rows, probes = monitor_sampling(spec.monitor, cost), probe_sampling(cost)
         self.microscope = Microscope(learner, network, rows=rows, probes=probes)
-        some = train.x[:: -(-len(train) // _ROWS)]
+        some = train.x[:: -(-len(train) // _ROWS)].to(train.device)
         self.diagnosis = Diagnosis(
             spec,
             constant=lambda: reference(learner.loss, spec.loss, train, is_classification=spec.task == "classification"),

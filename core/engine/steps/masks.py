@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -28,3 +30,35 @@ class Masks:
             kept = (drawn >= self._p).to(like.dtype).mul_(1 / (1 - self._p))
             self._block = number, kept.to(like.device)
         return self._block[1][place, : like.shape[-2]]
+
+
+class StackedMasks:
+    """The masks of one dropout layer of a stack, each network's own, for the `steps` under way."""
+
+    def __init__(self, each: Sequence[Masks], rows: int) -> None:
+        self._each, self._rows = each, rows
+        self._held: dict[torch.Size, Tensor] | None = None
+        self.steps: Sequence[int] = (0,) * len(each)
+
+    def of(self, x: Tensor) -> Tensor:
+        """(M, N, F) the masks for x of that shape."""
+        if self._held is None:
+            return self._drawn(x)
+        if x.shape not in self._held:
+            self._held[x.shape] = self._drawn(x).clone()
+        return self._held[x.shape]
+
+    def hold(self, held: bool) -> None:
+        """Whether masks stand in places of their own, one for each shape, until they are renewed there."""
+        self._held = {} if held else None
+
+    def renew(self, steps: Sequence[int], rows: int) -> None:
+        """Puts the masks of other steps into the places for so many rows."""
+        self.steps = steps
+        for shape, room in (self._held or {}).items():
+            if shape[1] == rows:
+                room.copy_(self._drawn(room))
+
+    def _drawn(self, x: Tensor) -> Tensor:
+        drawn = [masks.of(step, x[0], self._rows) for masks, step in zip(self._each, self.steps, strict=True)]
+        return torch.stack(drawn) if len(drawn) > 1 else drawn[0].unsqueeze(0)

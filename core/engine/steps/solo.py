@@ -15,7 +15,8 @@ from core.engine.optimizers import Optimizer
 from core.engine.rows import Batch
 from core.engine.seeds import derived_seed, seed_process
 from core.engine.steps.choice import StepPath
-from core.engine.steps.stack import Part, Stack
+from core.engine.steps.graphed import Gradients, gradients_of
+from core.engine.steps.stack import Part
 from core.engine.tally import Tally
 from core.engine.watch import Watch
 
@@ -61,7 +62,7 @@ class Direct(Solo):
     def __init__(self, tools: Tools, part: Part) -> None:
         super().__init__(tools)
         self.part = part
-        self._stack: Stack | None = None
+        self._stack: Gradients | None = None
         self._unread = torch.full((), torch.nan)
 
     def gradients(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -69,7 +70,7 @@ class Direct(Solo):
             self._show(number, x, target, weight)
         if self._stack is None or not self._stack.holds([self.part]):
             # at first, and after its parameters have moved into a cohort's buffer
-            self._stack = Stack([self.part])
+            self._stack = gradients_of([self.part])
         weights = None if weight is None else weight.unsqueeze(0)
         outputs = self._stack.gradients(x.unsqueeze(0), target.unsqueeze(0), weights, (number,))[0]
         self.learner.finish()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from core.engine.flat import FlatParameters
 from core.engine.losses import Loss
 from core.engine.steps.kernels import Kernel, Parameter, apart
-from core.engine.steps.masks import Masks
+from core.engine.steps.masks import Masks, StackedMasks
 from core.engine.steps.table import KERNELS, Site, gives_away
 
 
@@ -47,7 +47,7 @@ class Stack:
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
         self._loss = parts[0].loss
-        self._steps: Sequence[int] = (0,) * len(parts)
+        self.masks: list[StackedMasks] = []
         self._rows = parts[0].largest_batch
         self._values, self._gradients = _one_buffer(parts)
         self._stand_at = [part.flat.values for part in parts]
@@ -63,13 +63,18 @@ class Stack:
         pairs = zip(parts, self._parts, self._stand_at, strict=False)
         return len(parts) == len(self._parts) and all(a is b and a.flat.values is at for a, b, at in pairs)
 
+    def buffers(self) -> list[Tensor]:
+        """What a forward pass moves: running moments of norms."""
+        return [buffer for part in self._parts for buffer in part.network.buffers()]
+
     def gradients(self, x: Tensor, target: Tensor, weight: Tensor | None, steps: Sequence[int]) -> Tensor:
         """The outputs (M, N, O) for x (M, N, *sample), target (M, N, ...), weight (M, N) or None.
 
         The gradients of each network's own objective stand in its `flat.gradients` afterwards. `steps` are the numbers
         of the step of each, by which its masks are drawn.
         """
-        self._steps = steps
+        for masks in self.masks:
+            masks.steps = steps
         for kernel in self._kernels:
             x = kernel.forward(x)
         g = self._of_outputs(x, target, weight)
@@ -117,14 +122,12 @@ class Stack:
 
     def _drawing(self, layer: int) -> Callable[[Tensor], Tensor]:
         """What makes the masks of a dropout layer for the steps under way."""
-        rates = [getattr(part.network[layer], "p", 0.0) for part in self._parts]
-        each = [Masks(part.seed, layer, p) for part, p in zip(self._parts, rates, strict=True)]
-
-        def draw(x: Tensor) -> Tensor:
-            drawn = [masks.of(step, x[0], self._rows) for masks, step in zip(each, self._steps, strict=True)]
-            return torch.stack(drawn) if len(drawn) > 1 else drawn[0].unsqueeze(0)
-
-        return draw
+        rates = [getattr(part.network[layer], "p", None) for part in self._parts]
+        each = [Masks(part.seed, layer, p) for part, p in zip(self._parts, rates, strict=True) if p is not None]
+        stacked = StackedMasks(each, self._rows)
+        if each:
+            self.masks.append(stacked)
+        return stacked.of
 
 
 def _one_buffer(parts: Sequence[Part]) -> tuple[Tensor, Tensor]:

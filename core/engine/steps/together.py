@@ -12,9 +12,10 @@ from torch import Tensor
 from core.engine.assembly import Assembly
 from core.engine.optimizers import FirstOrder
 from core.engine.steps.due import Due
+from core.engine.steps.graphed import Gradients, gradients_of
 from core.engine.steps.kernels import LINE, LINE_BYTES
 from core.engine.steps.solo import Direct
-from core.engine.steps.stack import Part, Stack, likeness
+from core.engine.steps.stack import Part, likeness
 
 AT_ONCE = 16
 """Steps that a member of a cohort takes before it is asked again: what asking costs is shared among them."""
@@ -25,7 +26,7 @@ class Together:
 
     def __init__(self) -> None:
         self._kinds: dict[int, Hashable] = {}
-        self._stacks: dict[Hashable, Stack] = {}
+        self._stacks: dict[Hashable, Gradients] = {}
 
     def take(self, dues: Iterable[Due]) -> None:
         """Takes steps that can be (`goes_together`), at once where networks and the sizes of the batches are alike."""
@@ -49,11 +50,11 @@ class Together:
             self._kinds[id(a)] = likeness(_part(a))
         return self._kinds[id(a)]
 
-    def _stack(self, kind: Hashable, group: Sequence[Due]) -> Stack:
+    def _stack(self, kind: Hashable, group: Sequence[Due]) -> Gradients:
         parts = [_part(due.a) for due in group]
         stack = self._stacks.get(kind)
         if stack is None or not stack.holds(parts):
-            self._stacks[kind] = stack = Stack(parts)
+            self._stacks[kind] = stack = gradients_of(parts)
         return stack
 
 
@@ -81,7 +82,7 @@ def _optimizer(a: Assembly) -> FirstOrder:
     return a.optimizer
 
 
-def _take(group: Sequence[Due], stack: Stack) -> None:
+def _take(group: Sequence[Due], stack: Gradients) -> None:
     """Each step for all runs before the next one."""
     runs = [due.a for due in group]
     optimizers = [_optimizer(a) for a in runs]

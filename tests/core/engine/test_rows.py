@@ -9,6 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.engine.outputs import forward
+from core.engine.residence import CPU, home_of, sent
 from core.engine.rows import Batching, Rows, plan_batches
 from core.engine.seeds import derived_seed, epoch_order
 
@@ -72,3 +74,36 @@ def test_an_order_is_a_permutation_and_a_function_of_seed_and_epoch() -> None:
 def test_streams_of_one_seed_differ(purpose: str) -> None:
     assert derived_seed(0, purpose) not in {derived_seed(1, purpose), derived_seed(0, purpose, 1)}
     assert 0 <= derived_seed(2**52, purpose) < 2**63
+
+
+def test_rows_stand_on_a_device_that_has_room_for_them() -> None:
+    gpu = torch.device("cuda")
+    assert home_of(600, gpu, lambda _: 1000) == gpu
+    assert home_of(601, gpu, lambda _: 1000) == CPU
+    # nobody asks a CPU, whose memory they are in already
+    assert home_of(10**15, CPU) == CPU
+
+
+def test_rows_of_the_host_are_sent_a_window_at_a_time() -> None:
+    x, target = torch.arange(20.0).view(10, 2), torch.arange(10)
+    away = torch.device("meta")
+    rows = Rows(x, target, torch.arange(10.0), target.numpy(), None, device=away)
+    taken = rows.take(torch.randperm(10, generator=torch.Generator().manual_seed(1)), 2, 7)
+    assert [tensor is not None and tensor.device for tensor in taken] == [away] * 3
+    assert [tensor is not None and tuple(tensor.shape) for tensor in taken] == [(5, 2), (5,), (5,)]
+    assert [tensor is not None and tensor.device for tensor in rows.take(None, 0, 3)] == [away] * 3
+    assert rows.x is x
+    assert sent(x, CPU) is x
+
+
+def test_evaluation_sends_a_chunk_at_a_time() -> None:
+    seen: list[tuple[int, str]] = []
+
+    class Network(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append((len(x), x.device.type))
+            return x
+
+    assert forward(Network(), torch.zeros(10, 2), 4, torch.device("meta")).device.type == "meta"
+    assert seen == [(4, "meta"), (4, "meta"), (2, "meta")]
+    assert torch.equal(forward(Network(), torch.ones(10, 2), 4), torch.ones(10, 2))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.engine.outputs import softmax
 from core.spec import losses as spec
 
 Each = Callable[[Tensor, Tensor], Tensor]
@@ -26,12 +27,6 @@ def derivative(loss: spec.Loss, *, is_classification: bool, is_one_logit: bool) 
     if is_one_logit:
         return _one_logit if isinstance(loss, (spec.BCE, spec.CrossEntropy)) else None
     return _classes(loss.label_smoothing) if isinstance(loss, spec.CrossEntropy) else None
-
-
-def softmax(z: Tensor) -> Tensor:
-    """exp z / sum exp z over the last axis: for some ten classes a fifth of the time that PyTorch's own takes."""
-    e = (z - z.amax(-1, keepdim=True)).exp_()
-    return e.div_(e.sum(-1, keepdim=True))
 
 
 def _classes(smoothing: float) -> Each:

@@ -20,7 +20,7 @@ from benchmarks.machine import load, machine, today
 from benchmarks.peers.catalogue import PEERS
 
 PART = "engine"
-_REPEATS, _QUICK_REPEATS = 7, 3
+_REPEATS, _QUICK_REPEATS = 5, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -35,9 +35,9 @@ _ROWS = [Metrics(n, n, {"train.loss": 1.0 / n, "lr": 0.001}, (), 1.7e9 + n) for 
 
 def fill(sessions: Sessions, count: int) -> None:
     """Submits so many jobs to the queue."""
-    for _ in range(0, count, 100):
+    for first in range(0, count, 100):
         with transaction(sessions) as session:
-            for _ in range(100):
+            for _ in range(first, min(first + 100, count)):
                 jobs.submit(session, LOCAL, BODY, Limits(), queue=QUEUE)
 
 

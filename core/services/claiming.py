@@ -70,9 +70,10 @@ def _take(session: Session, which: ColumnElement[bool], most: int, worker_id: st
     # a CTE: PostgreSQL may look more than once into a subquery that locks, and take more than its limit
     oldest = select(Job.id).where(which).order_by(Job.queued_at, Job.id).limit(most)
     waiting = oldest.with_for_update(skip_locked=True).cte("waiting")
+    # by ids alone, which are locked and queued: with the status too a planner may read the whole queue to find them
     taken = (
         update(Job)
-        .where(Job.id.in_(select(waiting.c.id)), Job.status == Status.QUEUED)
+        .where(Job.id.in_(select(waiting.c.id)))
         .values(
             status=Status.RUNNING,
             fence=Job.fence + 1,

@@ -161,6 +161,25 @@ def test_a_job_from_submit_to_its_end(crowded: House) -> None:
         step(lambda s, job_id=job_id: jobs.cancel(s, LOCAL, job_id))
 
 
+def test_claims_read_the_front_of_the_queue(crowded: House) -> None:
+    """One job, and one with company of its kind, among 300 of two kinds that wait."""
+    with transaction(crowded.sessions) as session:
+        for number in range(300):
+            wide = {"layers": [{"type": "linear", "units": 5 + number % 2}]}
+            jobs.submit(session, LOCAL, body(network=wide, training={"seed": number}), Limits(), queue="busy")
+    who = {"worker_id": "w1", "queue": "busy", "lease_s": 30.0}
+    for _ in range(5):
+        plans = plans_of(crowded, lambda s: protocol.claim(s, **who))  # type: ignore[arg-type]
+        assert (plans.scans, plans.rows <= FEW) == ([], True)
+    taken: list[protocol.Claim] = []
+    room = protocol.Room(most=16, memory_bytes=2**31, runners=2)
+    plans = plans_of(crowded, lambda s: taken.extend(protocol.claim_together(s, **who, room=room)))  # type: ignore[arg-type]
+    assert len(taken) == 16
+    assert (plans.scans, plans.rows <= FEW) == ([], True)
+    plans = plans_of(crowded, lambda s: protocol.heartbeat(s, taken, 30.0))
+    assert (plans.scans, plans.rows <= FEW) == ([], True)
+
+
 def test_a_scan_would_be_noticed(crowded: House) -> None:
     """The instrument itself: a query without an index is one of `scans`."""
     assert plans_of(crowded, lambda s: s.scalar(select(func.count()).where(Job.name == "x"))).scans

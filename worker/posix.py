@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import re
 import signal
 import sys
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -48,6 +50,13 @@ def close_all_but(keep: Collection[int]) -> None:
     for number in [*sorted(keep), os.sysconf("SC_OPEN_MAX")]:
         os.closerange(low, number)
         low = number + 1
+
+
+def widen_pipe(pipe: int, size: int) -> None:
+    """Lets the pipe hold so many bytes that nobody has read; where that is not allowed it stays as it is."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, size)
 
 
 def boot_time() -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,10 @@ from worker.recorder import Recorder
 from worker.tools import Tools
 
 log = structlog.get_logger(__name__)
+
+_GULP_S = 0.005
+# what a runner may tell while the last is being recorded, before it has to wait
+_PIPE_BYTES = 1 << 20
 
 
 class Supervisor:
@@ -148,6 +153,7 @@ class Supervisor:
     def _runner(self, order: dict[str, Any]) -> Iterator[Child]:
         child = self._tools.forks.fork("run")
         try:
+            posix.widen_pipe(child.events, _PIPE_BYTES)
             child.send(order)
             self._child = child
             for job in self.jobs:
@@ -166,7 +172,10 @@ class Supervisor:
     def _follow(self, child: Child, oom_kills: int) -> None:
         """Reads the runner's lines and records them, until the last job is over or the runner is."""
         rest, flush_at, heard_at = b"", float("inf"), posix.boot_time()
-        while self._held:
+        while held := self._held:
+            if len(held) > 1:
+                # what several tell is heard in gulps: each look at them all costs as much as reading a dozen lines
+                time.sleep(_GULP_S)
             ready, _, _ = select.select([child.events], [], [], self._patience(flush_at))
             data = os.read(child.events, 1 << 20) if ready else None
             if data:

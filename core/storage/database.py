@@ -55,13 +55,15 @@ class DatabaseStore:
                 return self._write(session, source, sha256)
 
     def put_many(self, session: Session, sources: Mapping[str, Path]) -> dict[str, int]:
-        """Small new blobs, which are nearly all, in two statements for some dozens; the others one by one."""
+        """Small new blobs, which are nearly all, in two statements for some dozens; those that are there in one."""
         order, sizes = sorted(sources), dict[str, int]()
         for start in range(0, len(order), _PUT_AT_ONCE):
             some = order[start : start + _PUT_AT_ONCE]
             contents = {sha256: content for sha256 in some if (content := _small(sources[sha256])) is not None}
             for sha256 in self._put_new(session, contents):
                 sizes[sha256] = len(contents[sha256])
+        if others := sources.keys() - sizes.keys():
+            sizes |= rows.touch_many(session, others)
         return {
             sha256: sizes[sha256] if sha256 in sizes else self.put(session, sources[sha256], sha256).size
             for sha256 in order

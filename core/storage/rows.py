@@ -50,6 +50,20 @@ def touch(session: Session, sha256: str, *, loose: bool) -> int | None:
     ).scalar_one_or_none()
 
 
+def touch_many(session: Session, shas: Iterable[str]) -> dict[str, int]:
+    """As `touch`, not loose, for several, locked in one order; the lengths of those that are complete."""
+    these = select(Blob.sha256).where(Blob.sha256.in_(sorted(shas)), Blob.complete).order_by(Blob.sha256)
+    locked = these.with_for_update().cte("locked")
+    touched = (
+        update(Blob)
+        .where(Blob.sha256.in_(select(locked.c.sha256)))
+        .values(touched_at=now(session), loose=False)
+        .returning(Blob.sha256, Blob.bytes)
+        .execution_options(synchronize_session=False)
+    )
+    return {row.sha256: row.bytes for row in session.execute(touched)}
+
+
 def begin(session: Session, sha256: str, *, loose: bool) -> str | None:
     """Locks an incomplete row, a new one if need be; its location, or None when it is complete by now or gone.
 

@@ -18,18 +18,24 @@ def same(objective: Objective) -> Objective:
     return objective
 
 
-def prepare(workload: Workload, data: Data, threads: int, compiled: Callable[[Objective], Objective] = same) -> Train:
+def prepare(
+    workload: Workload,
+    data: Data,
+    threads: int,
+    compiled: Callable[[Objective], Objective] = same,
+    device: str = "cpu",
+) -> Train:
     """The training, ready to go; `compiled` may put something quicker in the objective's place."""
     torch.set_num_threads(threads)
-    model, loss_function = network(workload), loss_of(workload)
+    model, loss_function = network(workload).to(device), loss_of(workload)
     optimizer = torch.optim.Adam(model.parameters(), lr=LR, fused=True)
-    all_x, all_targets = torch.from_numpy(data.x), target_of(workload, data.y)
+    all_x, all_targets = torch.from_numpy(data.x).to(device), target_of(workload, data.y).to(device)
     objective = compiled(lambda x, target: loss_function(model(x), target))
 
     def train(epochs: int) -> None:
         model.train()
         for _ in range(epochs):
-            order = torch.randperm(len(all_x))
+            order = torch.randperm(len(all_x), device=device)
             batches = zip(
                 torch.split(all_x[order], workload.batch), torch.split(all_targets[order], workload.batch), strict=True
             )

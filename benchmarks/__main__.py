@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import latency, recording, report, results
+from benchmarks import latency, overhead, recording, report, results
 from benchmarks.engine import __main__ as engine
 from benchmarks.jobs import __main__ as jobs
 from benchmarks.service import __main__ as service
@@ -23,6 +23,7 @@ PARTS: dict[str, Part] = {
     "engine": engine.main,
     "jobs": jobs.main,
     "service": service.main,
+    "overhead": overhead.main,
     "recording": recording.main,
     "latency": latency.main,
 }

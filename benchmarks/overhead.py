@@ -15,7 +15,8 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +25,7 @@ import torch
 from sqlalchemy import func, select
 
 from benchmarks import results
+from benchmarks.machine import load, machine, today
 from benchmarks.recording import house
 from core.data.builtin import make_builtin
 from core.db.session import Sessions, reading, transaction
@@ -149,20 +151,25 @@ def cost(pairs: list[tuple[float, float]]) -> dict[str, float]:
     return {"with_s": told, "without_s": alone, "cost": statistics.median(a / b for a, b in pairs) - 1}
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--times", type=int, default=9)
-    given = options.parse_args()
-    figures: dict[str, Any] = {}
+    options.add_argument("--quick", action="store_true", help="few repeats")
+    options.add_argument("--out", type=Path, default=results.FOLDER, help="folder for the JSON file")
+    given = options.parse_args(arguments)
+    times = 3 if given.quick else given.times
+    began = time.monotonic()
+    figures: dict[str, Any] = {"date": today(), "machine": machine(), "load_before": load(), "quick": given.quick}
     with tempfile.TemporaryDirectory() as name, house(f"sqlite:///{name}/netmill.db", Path(name)) as (sessions, tools):
         for run, body in RUNS.items():
-            pairs = [(recorded(sessions, tools, body), untold(body, Path(name) / "data")) for _ in range(given.times)]
+            pairs = [(recorded(sessions, tools, body), untold(body, Path(name) / "data")) for _ in range(times)]
             figures[run] = {
                 each: cost([(getattr(a, each), getattr(b, each)) for a, b in pairs]) for each in ("wall", "cpu")
             }
             told = "; ".join(f"{name} {found['cost']:+.1%}" for name, found in figures[run].items())
             print(f"{run}, {figures[run]['wall']['without_s']:.2f} s without: {told}")
-    results.write("overhead", figures)
+    figures["seconds"] = round(time.monotonic() - began)
+    results.write("overhead", figures, given.out)
     return 0
 
 

@@ -14,13 +14,13 @@ from typing import Any
 
 from benchmarks import results, service_tables
 from benchmarks.engine.measure import Row
-from benchmarks.engine.table import HEADINGS, cells, markdown, median_us, number, ratio
+from benchmarks.engine.table import HEADINGS, cells, markdown, ratio
 from benchmarks.engine.workloads import WORKLOADS
 from benchmarks.goals import GOALS, Figures
 
 TEMPLATE = Path(__file__).with_name("performance.template.md")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-PARTS = ("engine", "jobs", "service", "recording", "latency")
+PARTS = ("engine", "jobs", "service", "overhead", "recording", "latency")
 NEVER = "Not measured yet."
 _COMPUTING = (
     *("torch", "numpy", "scipy", "scikit-learn", "joblib", "jax", "jaxlib"),
@@ -63,13 +63,13 @@ def engine(figures: Figures) -> str:
 
 
 def keeping(figures: Figures) -> str:
-    rows = figures.get("engine", {}).get("rows", [])
-    lines = []
-    for name, workload in WORKLOADS.items():
-        kept, bare = (median_us(rows, peer, name, 1) for peer in ("netmill_whole", "netmill_unrecorded"))
-        if kept is not None and bare is not None:
-            lines.append([workload.title, number(bare), number(kept), f"{100 * (kept / bare - 1):+.1f} %"])
-    return markdown(("", "µs a step, none kept", "all kept", "difference"), lines) if lines else NEVER
+    """A line for each run that was trained with and without recording."""
+    lines = [
+        [name, f"{told['wall']['without_s']:.3g} s", f"{told['wall']['cost']:+.1%}", f"{told['cpu']['cost']:+.1%}"]
+        for name, told in figures.get("overhead", {}).items()
+        if isinstance(told, dict) and "wall" in told
+    ]
+    return markdown(("", "without", "with, by the clock", "with, by processor time"), lines) if lines else NEVER
 
 
 def _jobs(figures: Figures, *parts: str) -> list[Row]:

@@ -19,7 +19,6 @@ PEERS: dict[str, Peer] = {
     for peer in (
         Peer("netmill", "Netmill, training alone", "netmill_alone", venv=NETMILL),
         Peer("netmill_whole", "Netmill, with evaluation and checkpoints", "netmill_whole", venv=NETMILL),
-        Peer("netmill_unrecorded", "Netmill, with evaluation and no checkpoints", "netmill_unrecorded", venv=NETMILL),
         Peer("netmill_compiled", "Netmill, training alone, compiled", "netmill_compiled", venv=NETMILL),
         Peer(
             "netmill_cohort",

@@ -16,7 +16,7 @@ from benchmarks.engine.measure import measure
 from benchmarks.engine.table import cells, median_us
 from benchmarks.engine.workloads import WORKLOADS, Data, Workload, made_rows
 from benchmarks.figures import summary
-from benchmarks.peers import netmill_cohort, netmill_unrecorded, process, pytorch_usual, pytorch_well
+from benchmarks.peers import netmill_cohort, process, pytorch_usual, pytorch_well
 from benchmarks.peers.catalogue import NETMILL, PEERS
 from benchmarks.peers.matmul import products
 from benchmarks.peers.netmill_runs import Runs, body_of
@@ -26,8 +26,6 @@ from benchmarks.peers.server import Session, serve
 from benchmarks.peers.torch_networks import network
 from core.data.arrays import canonical
 from core.data.contents import ArrayContents
-from core.engine import run
-from core.events import Checkpoint, Finished
 from core.spec.dataset import DatasetSchema
 from core.spec.limits import Limits
 from core.spec.plan import Plan, check_job
@@ -101,16 +99,6 @@ def test_netmill_trains_as_long_as_it_is_asked(tmp_path: Path) -> None:
     runs = Runs(workload, made_rows(workload), 1, validates=True)
     runs.train(2)
     assert runs.run(2).spec.training.epochs == 2
-
-
-def test_a_run_that_keeps_nothing_trains_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    workload = WORKLOADS["digits"]
-    monkeypatch.setattr(run, "Keeper", run.Keeper)
-    netmill_unrecorded.prepare(workload, made_rows(workload), 1)
-    runs = Runs(workload, made_rows(workload), 1, validates=True)
-    events = list(run.train(runs.run(1), lambda: None))
-    assert isinstance(events[-1], Finished)
-    assert not any(isinstance(event, Checkpoint) for event in events)
 
 
 def test_every_member_of_the_cohort_trains_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ CPU = torch.device("cpu")
 
 
 def free_bytes(device: torch.device) -> int:
-    """Bytes that nobody has taken yet on a GPU."""
-    return torch.cuda.mem_get_info(device)[0]
+    """Bytes of a GPU that nobody has taken yet, or that PyTorch keeps for this process and nothing uses."""
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
 
 
 def home_of(num_bytes: int, device: torch.device, free: Callable[[torch.device], int] = free_bytes) -> torch.device:

@@ -33,19 +33,18 @@ class Masks:
 
 
 class StackedMasks:
-    """The masks of one dropout layer of a stack, each network's own, for the `steps` under way."""
+    """The masks of one dropout layer of a stack, each network's own, and the places where a graph reads them."""
 
     def __init__(self, each: Sequence[Masks], rows: int) -> None:
         self._each, self._rows = each, rows
         self._held: dict[torch.Size, Tensor] | None = None
-        self.steps: Sequence[int] = (0,) * len(each)
 
-    def of(self, x: Tensor) -> Tensor:
-        """(M, N, F) the masks for x of that shape."""
+    def of(self, x: Tensor, steps: Sequence[int]) -> Tensor:
+        """(M, N, F) the masks for x of that shape, each network's for the step that it has come to."""
         if self._held is None:
-            return self._drawn(x)
+            return self._drawn(x, steps)
         if x.shape not in self._held:
-            self._held[x.shape] = self._drawn(x).clone()
+            self._held[x.shape] = self._drawn(x, steps).clone()
         return self._held[x.shape]
 
     def hold(self, held: bool) -> None:
@@ -54,11 +53,10 @@ class StackedMasks:
 
     def renew(self, steps: Sequence[int], rows: int) -> None:
         """Puts the masks of other steps into the places for so many rows."""
-        self.steps = steps
         for shape, room in (self._held or {}).items():
             if shape[1] == rows:
-                room.copy_(self._drawn(room))
+                room.copy_(self._drawn(room, steps))
 
-    def _drawn(self, x: Tensor) -> Tensor:
-        drawn = [masks.of(step, x[0], self._rows) for masks, step in zip(self._each, self.steps, strict=True)]
+    def _drawn(self, x: Tensor, steps: Sequence[int]) -> Tensor:
+        drawn = [masks.of(step, x[0], self._rows) for masks, step in zip(self._each, steps, strict=True)]
         return torch.stack(drawn) if len(drawn) > 1 else drawn[0].unsqueeze(0)

@@ -47,7 +47,9 @@ class Stack:
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
         self._loss = parts[0].loss
+        self._steps: Sequence[int] = (0,) * len(parts)
         self.masks: list[StackedMasks] = []
+        """Those of each dropout layer."""
         self._rows = parts[0].largest_batch
         self._values, self._gradients = _one_buffer(parts)
         self._stand_at = [part.flat.values for part in parts]
@@ -73,8 +75,7 @@ class Stack:
         The gradients of each network's own objective stand in its `flat.gradients` afterwards. `steps` are the numbers
         of the step of each, by which its masks are drawn.
         """
-        for masks in self.masks:
-            masks.steps = steps
+        self._steps = steps
         for kernel in self._kernels:
             x = kernel.forward(x)
         g = self._of_outputs(x, target, weight)
@@ -127,7 +128,7 @@ class Stack:
         stacked = StackedMasks(each, self._rows)
         if each:
             self.masks.append(stacked)
-        return stacked.of
+        return lambda x: stacked.of(x, self._steps)
 
 
 def _one_buffer(parts: Sequence[Part]) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.engine.assembly import Assembly
 from core.engine.faults import internal, last_word
-from core.engine.run import Run, ShouldStop, story
+from core.engine.run import Run, ShouldStop, story, train
 from core.engine.steps.due import Due
 from core.engine.steps.together import AT_ONCE, Together, goes_together
 from core.engine.timeline import NextChange, no_change
@@ -58,7 +58,10 @@ class _Turns:
     """
 
     def __init__(self, member: Member, company: int) -> None:
-        self._story = story(replace(member.run, company=company), member.should_stop, member.next_change)
+        run = replace(member.run, company=company)
+        # where others are fitted beside it, it tells of them too and takes its steps by itself
+        tell = train if run.spec.baselines else story
+        self._story: Iterator[Event | Due] = tell(run, member.should_stop, member.next_change)
         self._streams: list[Tensor] = []
         self._threads: int | None = None
         self.a: Assembly | None = None

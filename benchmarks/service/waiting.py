@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import statistics
@@ -10,10 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from benchmarks.service.house import House
-from benchmarks.service.load import request
+from benchmarks.service.load import load, request
 from benchmarks.service.polling import ROWS, Poller, asked
 
 WAITERS = 1000
@@ -39,6 +41,7 @@ class Crowd:
             for _ in range(waiters // 2):
                 sockets.append(socket.create_connection(self.house.address))
                 sockets[-1].sendall(ask)
+        self._until_registered(waiters)
         waiting = {one.fileno(): one for one in self.streams}
         ready = select.epoll()
         for descriptor in waiting:
@@ -49,6 +52,17 @@ class Crowd:
                     ready.unregister(descriptor)
                     del waiting[descriptor]
         ready.close()
+        self._until_registered(waiters)
+
+    def _until_registered(self, waiters: int) -> None:
+        """Returns when the service counts them all: it takes a second to accept so many at once."""
+        ask = self.house.get("/metrics")
+        counted = 0.0
+        while counted < waiters:
+            seen: list[bytes] = []
+            load(self.house.address, partial(_noting, seen, ask), connections=1, seconds=0.2)
+            found = re.findall(rb"netmill_waiters ([0-9.]+)", b"".join(seen))
+            counted = float(found[-1]) if found else 0.0
 
     @contextmanager
     def hearing(self, every_s: float) -> Iterator[None]:
@@ -89,6 +103,11 @@ class Crowd:
     def close(self) -> None:
         for one in (*self.streams, *self.polls):
             one.close()
+
+
+def _noting(seen: list[bytes], ask: bytes, _: int, last: bytes) -> bytes:
+    seen.append(last)
+    return ask
 
 
 def measure(house: House, seconds: float, waiters: int = WAITERS) -> dict[str, Any]:

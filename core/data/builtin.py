@@ -59,7 +59,7 @@ def check_parameters(name: str, given: Mapping[str, Any] | None = None) -> dict[
 
 def builtin_schema(name: str, parameters: Mapping[str, Any] | None = None) -> DatasetSchema:
     """What the set holds; parses no data file, so it is quick. Errors as in `check_parameters`."""
-    return DatasetSchema.model_validate(_described(name, parameters)["schema"])
+    return _schema(name, _named(name, parameters))
 
 
 def builtin_profile(name: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -126,7 +126,16 @@ def _read_table(name: str) -> list[StoredColumn]:
 
 
 def _described(name: str, parameters: Mapping[str, Any] | None) -> dict[str, Any]:
-    return _describe(name, tuple(sorted(check_parameters(name, parameters).items())))
+    return _describe(name, _named(name, parameters))
+
+
+def _named(name: str, parameters: Mapping[str, Any] | None) -> tuple[tuple[str, int | float], ...]:
+    return tuple(sorted(check_parameters(name, parameters).items()))
+
+
+@lru_cache(maxsize=128)
+def _schema(name: str, values: tuple[tuple[str, int | float], ...]) -> DatasetSchema:
+    return DatasetSchema.model_validate(_describe(name, values)["schema"])
 
 
 @lru_cache(maxsize=128)

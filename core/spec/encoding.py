@@ -45,5 +45,7 @@ def indicates(column: Column, preprocess: PreprocessSpec) -> bool:
 def encoded_width(column: Column, preprocess: PreprocessSpec) -> int:
     """How many numbers of a sample the column becomes."""
     kind = kind_of(column, preprocess)
-    widths = {"category": len(column.categories or ()), "date": len(date_parts(column))}
-    return widths.get(kind, 1) + indicates(column, preprocess)
+    if kind == "category":
+        return len(column.categories or ()) + indicates(column, preprocess)
+    width = len(date_parts(column)) if kind == "date" else 1
+    return width + indicates(column, preprocess)

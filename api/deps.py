@@ -23,19 +23,25 @@ AFTER_COMMIT = "netmill_after_commit"
 bearer = HTTPBearer(auto_error=False, description="a key, `nm_...`; embedded mode on loopback needs none")
 
 
-async def get_parts(request: Request) -> Parts:
-    """The process's parts."""
+def parts_of(request: Request) -> Parts:
+    """The process's parts. A plain call for dependencies: each that they ask for is solved again wherever it stands."""
     parts: Parts = request.app.state.parts
     return parts
+
+
+async def get_parts(request: Request) -> Parts:
+    """The process's parts, for routes."""
+    return parts_of(request)
 
 
 PartsDep = Annotated[Parts, Depends(get_parts)]
 
 
 async def get_principal(
-    parts: PartsDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Principal:
     """Who asks, as the database knows the key now; no connection is held while a body comes in."""
+    parts = parts_of(request)
     if parts.auth == "off":
         return LOCAL
     if credentials is None:
@@ -64,17 +70,17 @@ Writer = Annotated[Principal, Depends(_with_scope("write"))]
 Admin = Annotated[Principal, Depends(_with_scope("admin"))]
 
 
-async def get_body(request: Request, parts: PartsDep, who: Who) -> Body:
+async def get_body(request: Request, who: Who) -> Body:
     """A job spec or another small document; nothing is read of who has no key."""
     del who
-    limits = parts.limits
+    limits = parts_of(request).limits
     return await bodies.read_json(request, limits, most_bytes=limits.spec_bytes, most_values=limits.spec_nodes)
 
 
-async def get_predict_body(request: Request, parts: PartsDep, who: Who) -> Body:
+async def get_predict_body(request: Request, who: Who) -> Body:
     """A predict request, which may be longer than a spec and holds more values."""
     del who
-    limits = parts.limits
+    limits = parts_of(request).limits
     # every value takes two bytes at least, so the bytes alone limit their number
     return await bodies.read_json(
         request, limits, most_bytes=limits.predict_bytes, most_values=limits.predict_bytes // 2
@@ -89,12 +95,10 @@ IdempotencyKey = Annotated[
 ]
 
 
-async def get_once(
-    request: Request, parts: PartsDep, who: Who, body: JsonBody, key: IdempotencyKey = None
-) -> AsyncIterator[Once]:
+async def get_once(request: Request, who: Who, body: JsonBody, key: IdempotencyKey = None) -> AsyncIterator[Once]:
     """The right to answer this POST once."""
     del key  # declared for the document; `once` reads and checks it
-    async with once(request, parts, who, body.raw) as right:
+    async with once(request, parts_of(request), who, body.raw) as right:
         yield right
 
 
@@ -110,9 +114,9 @@ def committed(parts: Parts) -> Iterator[Session]:
         action()
 
 
-def get_session(parts: PartsDep) -> Iterator[Session]:
+def get_session(request: Request) -> Iterator[Session]:
     """A transaction that is committed before the answer goes out."""
-    with committed(parts) as session:
+    with committed(parts_of(request)) as session:
         yield session
 
 

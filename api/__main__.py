@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from api.app import Refused, create_app, release_waiters
 from api.logs import configure
+from api.protocol import Protocol
 from core.settings import Settings
 
 # what a request may still take after SIGTERM; long polls are let go at once
@@ -46,6 +47,7 @@ def main() -> int:
         app,
         host=settings.host,
         port=settings.port,
+        http=Protocol,
         log_config=None,
         ws="none",
         access_log=False,

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.service.load import Answers, load, request
+from benchmarks.service.polling import Poller
 from tests.support.service import Service
 
 PEOPLE = 200
@@ -24,7 +25,7 @@ LONG: dict[str, Any] = {
         "layers": [{"type": "linear", "units": 64}, {"type": "relu"}, {"type": "linear", "units": 32}, {"type": "relu"}]
     },
     "optimizer": {"type": "adam", "lr": 0.001},
-    "training": {"epochs": 150, "batch_size": 32},
+    "training": {"epochs": 400, "batch_size": 32},
 }
 
 
@@ -39,19 +40,29 @@ def trained_s(service: Service, seed: int) -> float:
     return time.perf_counter() - began
 
 
+def _get(path: str, **headers: str) -> bytes:
+    return request("GET", path, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
 @contextmanager
 def people(service: Service, seconds: float) -> Iterator[list[Answers]]:
-    """200 connections that each ask for a job or for its metrics once a second, of the 20 newest jobs."""
+    """200 browsers, each of which asks for a job or for its metrics once a second, of the 20 newest jobs."""
     split = urlsplit(str(service.http.base_url))
     jobs = [job["id"] for job in service.http.get("/v1/jobs", params={"limit": 20}).json()["data"]]
     paths = [f"/v1/jobs/{job}{page}" for job in jobs for page in ("", "/metrics")]
-    asks = [request("GET", path) for path in paths]
+    pollers = [Poller(_get, [path], conditional=True) for path in paths]
     answers: list[Answers] = []
     address = (split.hostname or "", split.port or 0)
 
     def ask() -> None:
         answers.append(
-            load(address, lambda n, _: asks[n % len(asks)], connections=PEOPLE, seconds=seconds, per_s=float(PEOPLE))
+            load(
+                address,
+                lambda n, last: pollers[n % len(pollers)](n, last),
+                connections=PEOPLE,
+                seconds=seconds,
+                per_s=float(PEOPLE),
+            )
         )
 
     thread = threading.Thread(target=ask)

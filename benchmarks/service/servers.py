@@ -33,7 +33,7 @@ def measure(kind: str, seconds: float, repeats: int) -> dict[str, Any]:
         for _ in range(repeats):
             for name, one in served.items():
                 figures[name]["a page"].append(asked(one, lambda _, __: ping, seconds))
-                figures[name]["job and metrics"].append(asked(one, Poller(one, pages[name]), seconds))
+                figures[name]["job and metrics"].append(asked(one, Poller(one.get, pages[name]), seconds))
     return figures
 
 

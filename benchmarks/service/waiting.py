@@ -114,7 +114,7 @@ def measure(house: House, seconds: float, waiters: int = WAITERS) -> dict[str, A
     """Plain requests, 100 a second, beside those who wait in vain, and beside those who hear twice a second."""
     job_id, other = house.start(ROWS), house.start(ROWS)
     ping = request("GET", "/healthz")
-    polls = Poller(house, [f"/v1/jobs/{other}", f"/v1/jobs/{other}/metrics"])
+    polls = Poller(house.get, [f"/v1/jobs/{other}", f"/v1/jobs/{other}/metrics"])
 
     def plain(connection: int, last: bytes) -> bytes:
         return ping if connection % 2 else polls(connection, last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,26 @@ def test_sigterm_lets_who_waits_go_and_ends_and_no_key_was_logged(
     assert ADMIN not in text
     assert '"path": "/v1/jobs"' in text
     assert '"request_id"' in text
+
+
+@pytest.mark.parametrize("where", ["header", "address"])
+def test_a_head_without_an_end_is_refused_before_it_fills_the_memory(
+    process: tuple[subprocess.Popen[str], str, Path], where: str
+) -> None:
+    _, url, _ = process
+    begins = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " if where == "header" else b"GET /"
+    sent = 0
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as connection:
+        connection.sendall(begins)
+        with suppress(ConnectionError):
+            while sent < 64 << 20 and not select.select([connection], [], [], 0)[0]:
+                sent += connection.send(b"a" * 16384)
+        answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"head_too_large" in answer
+    assert sent < 32 << 20
+    headers = {"X-Long": "a" * 30000}
+    assert httpx.get(f"{url}/healthz", headers=headers).status_code == 200
 
 
 def test_ready_needs_database_broker_and_a_worker_seen_lately(tmp_path: Path, sqlite_url: str) -> None:

@@ -31,6 +31,7 @@ PAGES: dict[str, Page] = {
     "/metrics?max_points=3": metric_page(0, 1000, 3),
     "/events": event_page(0, 1000),
     "/events?after=1&limit=2": event_page(1, 2),
+    "/events?after=28&limit=2": event_page(28, 2),
 }
 POLICY = CrashPolicy(max_crashes=3, backoff_s=0.0, max_backoff_s=0.0)
 

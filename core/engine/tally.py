@@ -27,13 +27,16 @@ class Tally:
         self.epoch = dict(_EMPTY)
         self.since_row = dict(_EMPTY)
 
-    def add(self, outputs: Tensor, gradient_norm: Tensor | None, extra_loss: Tensor | None = None) -> None:
-        """Notes a step; costs nothing until the window closes."""
+    def add(self, outputs: Tensor, extra_loss: Tensor | None = None) -> None:
+        """Notes the outputs of a step, or of some in a row; costs nothing until the window closes."""
         self._outputs.append(outputs)
-        if gradient_norm is not None:
-            self._norms.append(gradient_norm)
         if extra_loss is not None:
             self._extras.append(extra_loss)
+
+    def add_norm(self, gradient_norm: Tensor | None) -> None:
+        """Notes the length of a step's gradient, where it is computed."""
+        if gradient_norm is not None:
+            self._norms.append(gradient_norm)
 
     def close_window(self, window: Batch) -> float:
         """Adds the window's figures to the sums and returns its loss, which is not finite when the run diverged."""

@@ -42,7 +42,8 @@ class Solo(ABC):
         """One step a batch, behind the `done` steps before them."""
         for number, (batch, lr) in enumerate(zip(batches, lrs, strict=True), start=done + 1):
             outputs = self.watch.step(self.optimizer, partial(self.gradients, number, *batch), lr, number)
-            self.tally.add(outputs, self.learner.gradient_norm, self.learner.extra_loss)
+            self.tally.add(outputs, self.learner.extra_loss)
+            self.tally.add_norm(self.learner.gradient_norm)
 
     @abstractmethod
     def gradients(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -84,11 +84,11 @@ def _optimizer(a: Assembly) -> FirstOrder:
 
 def _take(group: Sequence[Due], stack: Gradients) -> None:
     """Each step for all runs before the next one."""
-    runs = [due.a for due in group]
-    optimizers = [_optimizer(a) for a in runs]
-    numbers = [a.step for a in runs]
+    optimizers = [_optimizer(due.a) for due in group]
+    numbers = [due.a.step for due in group]
     x, target = _gathered(group, 0), _gathered(group, 1)
     weight = None if group[0].batches[0][2] is None else _gathered(group, 2)
+    outputs: list[Tensor] = []
     start = 0
     for place, (rows, _, _) in enumerate(group[0].batches):
         here = slice(start, start + rows.shape[0])
@@ -96,15 +96,15 @@ def _take(group: Sequence[Due], stack: Gradients) -> None:
         for optimizer in optimizers:
             optimizer.begin()
         weights = None if weight is None else weight[:, here]
-        outputs = stack.gradients(x[:, here], target[:, here], weights, numbers)
+        outputs.append(stack.gradients(x[:, here], target[:, here], weights, numbers))
         for due, optimizer, number in zip(group, optimizers, numbers, strict=True):
             due.a.learner.finish()
             optimizer.update(due.lrs[place], number)
-        for a, own in zip(runs, outputs.unbind(), strict=True):
-            a.tally.add(own, a.learner.gradient_norm)
+            due.a.tally.add_norm(due.a.learner.gradient_norm)
         start = here.stop
-    for a, number in zip(runs, numbers, strict=True):
-        a.step = number
+    for due, own, number in zip(group, torch.cat(outputs, 1).unbind(), numbers, strict=True):
+        due.a.tally.add(own)
+        due.a.step = number
 
 
 def _gathered(group: Sequence[Due], side: Literal[0, 1, 2]) -> Tensor:

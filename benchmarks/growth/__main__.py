@@ -17,6 +17,7 @@ import psycopg
 
 from benchmarks.growth import page
 from benchmarks.growth.server import big_server
+from core.db.migrate import upgrade
 from tests.support.postgres import create_database, drop_database
 
 SIZES = ((10_000, 500_000), (100_000, 5_000_000), (1_000_000, 50_000_000))
@@ -28,22 +29,26 @@ def run(module: str, *options: object) -> None:
     subprocess.run([sys.executable, "-m", f"benchmarks.growth.{module}", *map(str, options)], check=True)
 
 
-def _exists(server: str, name: str) -> bool:
-    with psycopg.connect(server.replace("postgresql+psycopg://", "postgresql://")) as connection:
-        return connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None
+def database(server: str, jobs: int, rows: int) -> str:
+    """The URL of the database with so many jobs, made now if need be; it has its name when it is whole."""
+    name, making = f"growth_{jobs}", f"growth_{jobs}_making"
+    plain = server.replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
+            drop_database(server, making)
+            run("make_big", "--database-url", create_database(server, making), "--jobs", jobs, "--rows", rows)
+            connection.execute(f"ALTER DATABASE {making} RENAME TO {name}".encode())
+    head, _, query = server.partition("?")
+    url = f"{head.rsplit('/', 1)[0]}/{name}?{query}"
+    upgrade(url)
+    return url
 
 
 def measure_all(server: str, *, quick: bool) -> None:
     """Databases of each size; claims and heartbeats on the largest; a worker's memory on both kinds."""
     url = ""
     for jobs, rows in QUICK_SIZES if quick else SIZES:
-        name = f"growth_{jobs}"
-        if _exists(server, name):
-            head, _, query = server.partition("?")
-            url = f"{head.rsplit('/', 1)[0]}/{name}?{query}"
-        else:
-            url = create_database(server, name)
-            run("make_big", "--database-url", url, "--jobs", jobs, "--rows", rows)
+        url = database(server, jobs, rows)
         run("measure", "--database-url", url, "--repeats", 50 if quick else 300)
     run("heartbeats", "--database-url", url)
     contest = ("--jobs", 500 if quick else 10_000, "--workers", 16)

@@ -147,7 +147,8 @@ def _begin(session: Session, jobs: Sequence[Job], worker_id: str) -> list[Claim]
     announce_each(session, started)
     specs = {row.job_id: row for row in session.scalars(select(JobSpecs).where(JobSpecs.job_id.in_(ids)))}
     stored = select(Dataset.id, Dataset.sha256).where(Dataset.id.in_({job.dataset_id for job in jobs}))
-    sha256 = {row.id: row.sha256 for row in session.execute(stored)}
+    uploaded = any(job.dataset_id for job in jobs)
+    sha256 = {row.id: row.sha256 for row in session.execute(stored)} if uploaded else {}
     return [_claim(job, worker_id, specs[job.id], sha256.get(job.dataset_id or ""), resumes[job.id]) for job in jobs]
 
 

@@ -148,7 +148,7 @@ def _fit(
                         yield from keeper.write(a.snapshot(elapsed_s=clock.elapsed_s))
 
                 # Forward, backward, update.
-                end = place + a.stride(len(batches) - place)
+                end = place + timeline.steps_before_next(a.step, a.stride(len(batches) - place))
                 yield Due(a, batches[place:end], lrs[place:end])
                 place = end
                 if a.watch.has_seen:

@@ -34,6 +34,11 @@ class Timeline:
         first = self._waiting[0].step
         return self._waiting.popleft() if first is None or first <= step else None
 
+    def steps_before_next(self, step: int, most: int) -> int:
+        """How many of `most` steps from the one with this index on may be taken before a change of a former attempt."""
+        first = self._waiting[0].step if self._waiting else None
+        return most if first is None else min(most, max(1, first - step))
+
     def before_resume(self, spec: JobSpec) -> JobSpec:
         """The spec as it was in force in the state that is resumed from."""
         for change in self._done:

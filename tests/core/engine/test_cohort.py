@@ -172,6 +172,20 @@ def test_a_change_is_of_one_member_alone(bench: Bench) -> None:
     assert story(company[1]) == story(list(train(bench.run(bodies[1]), never)))
 
 
+def test_a_change_of_a_former_attempt_is_made_at_its_step(bench: Bench) -> None:
+    """Also where steps are taken several at once, and would have been taken past it."""
+    wanted = {
+        "data": {"dataset": "moons", "parameters": {"rows": 300}},
+        "network": {"layers": [{"type": "linear", "units": 8}, {"type": "relu"}]},
+        "training": {"epochs": 2, "batch_size": 4},
+    }
+    changes = (Change(1, {"lr": 0.1}, 21), Change(2, {"lr": 0.02}, 30))
+    run = replace(bench.run(wanted), changes=changes)
+    alone, company = list(train(run, never)), together([Member(run, never), Member(bench.run(wanted), never)])
+    assert [event.step for event in company[0] if isinstance(event, Changed)] == [21, 30]
+    assert last(company[0], Checkpoint).content_sha256 == last(alone, Checkpoint).content_sha256
+
+
 def faulty(run: Run, fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes this run alone meet `fault` after its first epoch."""
     ours = told_by_run

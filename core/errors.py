@@ -125,8 +125,8 @@ class LostLease(NetmillError):
 class TrainingFailed(NetmillError):
     """A run that cannot go on for a reason its user can act on; never retried.
 
-    Codes: `diverged`, `out_of_memory`, `time_limit`, `data_error`, `device_unavailable`, `worker_lost`,
-    `internal`.
+    Codes: `diverged`, `out_of_memory`, `time_limit`, `data_error`, `device_unavailable`,
+    `cannot_compile`, `worker_lost`, `internal`.
     """
 
     code = "internal"

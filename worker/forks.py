@@ -24,7 +24,18 @@ log = structlog.get_logger(__name__)
 
 Role = Literal["run", "spare", "predict", "export", "analyse"]
 # Of the worker's environment a child gets these alone: no address and no key of a database or broker.
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "PYTHONHASHSEED")
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+    "PYTHONHASHSEED",
+    "CXX",
+)
 _PASSED_PREFIXES = ("CUDA_", "NVIDIA_", "CUBLAS_")
 _ROOT = Path(__file__).parents[1]
 
@@ -46,6 +57,8 @@ def child_environment(threads: int, scratch: Path) -> dict[str, str]:
     return {
         **passed,
         "TMPDIR": str(scratch),
+        # machine code of steps, for all runs to come: a few MB for each shape of a network and its batches
+        "TORCHINDUCTOR_CACHE_DIR": str(scratch.with_name("compiled")),
         "OMP_NUM_THREADS": count,
         # a thread that waits by spinning takes the core that the one it waits for needs: 10 times slower when busy
         "OMP_WAIT_POLICY": "PASSIVE",

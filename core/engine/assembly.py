@@ -29,8 +29,8 @@ from core.engine.optimizers import Optimizer, build_optimizer
 from core.engine.pace import Best, Pace, Patience, watches_upwards
 from core.engine.rows import Batching, Rows, plan_batches, split_rows
 from core.engine.seeds import derived_seed, epoch_order, seed_process
-from core.engine.steps.choice import StepPath, choose_path
-from core.engine.steps.solo import Solo, Tools, build_solo
+from core.engine.steps.choice import StepPath, build_solo, choose_path
+from core.engine.steps.solo import Solo, Tools
 from core.engine.steps.stack import Part
 from core.engine.tally import Tally
 from core.engine.timeline import changed_spec
@@ -105,7 +105,8 @@ class Assembly:
 
     def stride(self, left: int) -> int:
         """How many of the `left` steps of a window are taken before the run is asked again."""
-        return min(left, self.steps_at_once, max(1, self.watch.steps_before_look(self.step)))
+        at_once = self.solo.count or self.steps_at_once
+        return min(left, at_once, max(1, self.watch.steps_before_look(self.step)))
 
     def order(self) -> Tensor | None:
         """Row numbers in the order of the epoch under way; None as they stand. Order is nothing to a full batch."""
@@ -256,8 +257,9 @@ def assemble(
     told = frozenset(code for result in place.earlier for code in result.warned)
     watch = Watch(spec, learner, network, (train, validation), batch_size=batch_size, told=told)
     tally = Tally(loss, is_classification=spec.task == "classification")
-    path = choose_path(network, shape, path, is_mixed=mixed is not None)
+    path = choose_path(spec, network, shape, batching, device, begun_on=path)
     part = Part(network, flat, loss, training.seed, batching.largest_batch)
+    solo = build_solo(path, Tools(learner, optimizer, watch, tally), part, spec, rows=train, batching=batching)
     return Assembly(
         spec=spec,
         device=device,
@@ -276,9 +278,9 @@ def assemble(
         tally=tally,
         watch=watch,
         path=path,
-        solo=build_solo(path, Tools(learner, optimizer, watch, tally), part),
+        solo=solo,
         content_meta=_content_meta(spec, shape, prepared.preparation, place.fold),
-        environment=describe(device, threads),
+        environment=describe(device, threads, compiles=path == "compiled"),
         warnings=tuple(each for each in prepared.warnings if each.code not in told),
         place=place,
         tracks_best=spec.checkpoints.keep_best or stopping is not None,

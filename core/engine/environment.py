@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from core.engine.compiler import find_compiler
 from core.errors import TrainingFailed
 
 _WORDS = {
@@ -16,6 +17,7 @@ _WORDS = {
     "device": "device",
     "platform": "platform",
     "tf32": "training.tf32",
+    "compiler": "compiler",
 }
 # about a millisecond of one core
 _OPERATIONS_WORTH_THREADS = 3e7
@@ -63,9 +65,12 @@ def useful_threads(allowed: int, flops: int, batch_size: int) -> int:
     return allowed if 3 * flops * batch_size >= _OPERATIONS_WORTH_THREADS else 1
 
 
-def describe(device: torch.device, threads: int) -> dict[str, Any]:
-    """JSON-safe facts that stand in every state file, on a GPU with whether TF32 is allowed as the device is set up."""
+def describe(device: torch.device, threads: int, *, compiles: bool = False) -> dict[str, Any]:
+    """JSON-safe facts that stand in every state file; on a GPU with whether TF32 is allowed as the device is set up,
+    where steps are compiled with what compiles them.
+    """
     on_gpu = {} if device.type == "cpu" else {"tf32": torch.backends.cuda.matmul.allow_tf32}
+    compiler = {"compiler": find_compiler()} if compiles else {}
     return {
         "torch": torch.__version__,
         "threads": threads,
@@ -73,6 +78,7 @@ def describe(device: torch.device, threads: int) -> dict[str, Any]:
         "device": device.type if device.type == "cpu" else torch.cuda.get_device_name(device),
         "platform": f"{platform.system()} {platform.machine()}",
         **on_gpu,
+        **compiler,
     }
 
 

@@ -24,7 +24,8 @@ from core.spec import optimizers as spec
 Evaluate = Callable[[], tuple[Tensor, Tensor]]
 """Computes the gradients and returns the objective and the network's outputs, both detached."""
 
-Rule = Callable[[Tensor, Tensor, float, int], None]
+Rule = Callable[[Tensor, Tensor, Any, Any], None]
+"""(w, g, lr, k); where a step is compiled, lr and k are tensors () that stand for every step's."""
 Slots = dict[str, Tensor]
 
 
@@ -68,8 +69,8 @@ class FirstOrder:
     def give_up(self) -> None:
         """Puts the weights back to where they were before `begin`: no update follows."""
 
-    def update(self, lr: float, k: int) -> None:
-        """Moves the weights by the gradients in the flat buffer."""
+    def update(self, lr: float | Tensor, k: int | Tensor) -> None:
+        """Moves the weights by the gradients in the flat buffer; tensors () are numbers of a step that is compiled."""
         self._rule(self._flat.values, self._flat.gradients, lr, k)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -97,7 +98,7 @@ class LookAhead(FirstOrder):
     def give_up(self) -> None:
         self._flat.values.copy_(self._here)
 
-    def update(self, lr: float, k: int) -> None:
+    def update(self, lr: float | Tensor, k: int | Tensor) -> None:
         self.give_up()
         super().update(lr, k)
 
@@ -124,7 +125,7 @@ def _sgd(o: spec.SGD, w: Tensor) -> tuple[Rule, Slots]:
             w.add_(g, alpha=-lr)
             return
         # the first step takes the whole gradient, whatever the dampening
-        share = 1 - o.dampening if k > 1 else 1.0
+        share = 1 - o.dampening if o.dampening and k > 1 else 1.0
         if o.form == "textbook":
             w.add_(v.mul_(o.momentum).add_(g, alpha=-lr * share))
             return
@@ -164,6 +165,9 @@ def _adam(o: spec.Adam | spec.AdamW, w: Tensor) -> tuple[Rule, Slots]:
     count = torch.zeros((), dtype=torch.float32, device=w.device)
 
     def rule(w: Tensor, g: Tensor, lr: float, k: int) -> None:
+        if isinstance(lr, Tensor):
+            _plain_adam(o, (w, g, m, v, *greatest), lr, k)
+            return
         kernel(
             [w],
             [g],
@@ -181,6 +185,22 @@ def _adam(o: spec.Adam | spec.AdamW, w: Tensor) -> tuple[Rule, Slots]:
         )
 
     return rule, slots
+
+
+def _plain_adam(o: spec.Adam | spec.AdamW, tensors: tuple[Tensor, ...], lr: Tensor, k: Any) -> None:
+    """Adam in plain operations, which a compiler makes one of its own of."""
+    w, g, m, v, *greatest = tensors
+    b1, b2 = o.betas
+    if o.weight_decay and isinstance(o, spec.AdamW):
+        w.mul_(1 - lr * o.weight_decay)
+    elif o.weight_decay:
+        g.add_(w, alpha=o.weight_decay)
+    m.lerp_(g, 1 - b1)
+    v.mul_(b2).addcmul_(g, g, value=1 - b2)
+    for most in greatest:
+        torch.maximum(most, v, out=most)
+    root = (greatest[0] if greatest else v).sqrt().div_((1 - b2**k).sqrt()).add_(o.eps)
+    w.addcdiv_(m, root, value=-lr / (1 - b1**k))
 
 
 def _nadam(o: spec.NAdam, w: Tensor) -> tuple[Rule, Slots]:

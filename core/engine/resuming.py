@@ -56,6 +56,8 @@ def restore(run: Assembly, content: Path, state: Path) -> list[str]:
     if "rng.cpu" in state_tensors:
         torch.set_rng_state(state_tensors["rng.cpu"])
     reasons = differences(meta["environment"], run.environment)
+    if run.path != meta.get("path", "autograd"):
+        reasons.append(f"steps were {meta['path']} and are {run.path}: this worker cannot compile")
     if run.device.type == "cuda" and "rng.cuda" in state_tensors:
         torch.cuda.set_rng_state(state_tensors["rng.cuda"], run.device)
     if run.spec.training.epochs > meta["epochs"]:

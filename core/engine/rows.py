@@ -101,6 +101,17 @@ class Batching:
     def largest_batch(self) -> int:
         return max(end - start for start, end in pairwise(self.edges))
 
+    @property
+    def first_batch(self) -> int:
+        """Rows of all batches but the last of an epoch, which may have fewer (or, with batch norm, one more)."""
+        return self.edges[1] - self.edges[0]
+
+    @property
+    def equal_steps(self) -> int:
+        """Steps of a window whose batches are of one size."""
+        equal = sum(end - start == self.first_batch for start, end in pairwise(self.edges))
+        return min(equal, self.window_steps, self.every_steps or equal)
+
     def windows(self, epoch: int, from_step: int) -> Iterator[Window]:
         """The windows of an epoch (0 the first) from the one that holds `from_step`, a step within the epoch."""
         step = 0

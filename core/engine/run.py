@@ -107,6 +107,7 @@ def _train(run: Run, should_stop: ShouldStop, next_change: NextChange) -> Story:
             clock = Clock(spec.training.time_limit_s, a.elapsed_before_s)
         if not resumed:
             yield from a.warnings
+        yield from a.solo.prepare()
         if not (yield from _fit(run, a, keeper, clock, timeline=timeline, should_stop=should_stop)):
             return
         if place.fold is None:

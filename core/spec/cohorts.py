@@ -59,7 +59,8 @@ def cohort_key(spec: JobSpec, *, project: str, dataset: str) -> str | None:
 
 
 def _may_ride(spec: JobSpec) -> bool:
-    """Nothing in it needs a process of its own: a limit on its time would be used up by the others' steps."""
+    """Nothing in it needs a process of its own: a limit on its time would be used up by the others' steps, and
+    while it compiles they would wait."""
     return not (
         isinstance(spec.optimizer, LBFGS)
         or spec.data.split.folds is not None
@@ -68,6 +69,7 @@ def _may_ride(spec: JobSpec) -> bool:
         or spec.training.device == "cuda"
         or spec.training.time_limit_s is not None
         or spec.training.is_mixed
+        or spec.training.compile == "always"
     )
 
 

@@ -11,6 +11,7 @@ from core.spec.advice import advise
 from core.spec.base import Shape
 from core.spec.baselines import check_baselines
 from core.spec.codes import check_codes
+from core.spec.compiling import check_compile
 from core.spec.data import DataSpec
 from core.spec.dataset import Category, DatasetSchema
 from core.spec.findings import Findings, PlanWarning, show
@@ -126,6 +127,7 @@ def check_job(body: object, find_schema: FindSchema, limits: Limits) -> Plan:
     complete = len(network.planned) == len(network.layers)
     if complete:
         check_codes(network, roles.data, schema, findings)
+        check_compile(spec, network.layers, network.input_shape, findings)
         advise(spec, roles, network, sizes, schema=schema, findings=findings)
     if findings.errors or not complete:
         raise _invalid(findings)

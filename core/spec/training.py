@@ -60,6 +60,11 @@ class TrainingSpec(SpecModel):
         description="whether a GPU may round the factors of float32 matrix products and convolutions to 10 bits "
         "(TensorFloat-32), which is several times as fast; no effect on a CPU",
     )
+    compile: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="whether steps are compiled to machine code, which takes about half a minute before the first; "
+        "auto: where the whole training repays it; always: an error where it cannot be done",
+    )
 
     @property
     def dtype(self) -> Literal["float32", "float64"]:

@@ -81,6 +81,7 @@ def test_the_environment_passes_on_what_cuda_needs_and_little_else(
     environment = child_environment(3, tmp_path)
     assert environment["CUDA_VISIBLE_DEVICES"] == "1"
     assert environment["OMP_NUM_THREADS"] == "3"
+    assert environment["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path.with_name("compiled"))
     assert not [name for name in environment if name.startswith(("NETMILL", "REDIS", "DATABASE"))]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,11 +14,11 @@ from core.engine.learner import Learner
 from core.engine.optimizers import Optimizer
 from core.engine.rows import Batch
 from core.engine.seeds import derived_seed, seed_process
-from core.engine.steps.choice import StepPath
 from core.engine.steps.graphed import Gradients, gradients_of
 from core.engine.steps.stack import Part
 from core.engine.tally import Tally
 from core.engine.watch import Watch
+from core.events import Log
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,16 @@ class Tools:
 class Solo(ABC):
     """Takes the steps of one run: batch by batch a gradient, an update, and a note for the tally."""
 
+    count: int = 0
+    """How many steps it takes at once, in whatever company; 0: as many as the run is handed."""
+
     def __init__(self, tools: Tools) -> None:
         self.learner, self.optimizer = tools.learner, tools.optimizer
         self.watch, self.tally = tools.watch, tools.tally
+
+    def prepare(self) -> Iterator[Log]:
+        """Makes ready what the first step needs, telling what takes long."""
+        yield from ()
 
     def take(self, batches: Sequence[Batch], lrs: Sequence[float], done: int) -> None:
         """One step a batch, behind the `done` steps before them."""
@@ -87,8 +94,3 @@ class Direct(Solo):
         self.learner.backward(x, target, weight)
         for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)
-
-
-def build_solo(path: StepPath, tools: Tools, part: Part) -> Solo:
-    """What takes the steps of a run on this path."""
-    return Direct(tools, part) if path == "direct" else Autograd(tools)

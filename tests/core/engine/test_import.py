@@ -12,7 +12,8 @@ PROBE = """
 import sys
 from pathlib import Path
 import core.engine.run
-assert "torch._dynamo" not in sys.modules, "torch._dynamo costs 0.8 s"
+for name in ("torch._dynamo", "torch._inductor"):
+    assert name not in sys.modules, f"{name} costs a second"
 for name in ("sqlalchemy", "fastapi", "celery", "core.settings"):
     assert name not in sys.modules, name
 import torch

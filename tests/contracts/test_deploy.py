@@ -87,10 +87,12 @@ def test_the_worker_image_has_the_rows_of_every_built_in_set() -> None:
 
 
 def asked_for() -> Iterator[Requirement]:
-    """What pyproject.toml of the server and of the client name, every extra included."""
+    """What pyproject.toml of the server and of the client name; of the extras not the benchmark's, whose pins are its
+    own."""
     for file in ("pyproject.toml", "sdk/pyproject.toml"):
         project = tomllib.loads((ROOT / file).read_text())["project"]
-        for lines in (project["dependencies"], *project.get("optional-dependencies", {}).values()):
+        extras = project.get("optional-dependencies", {})
+        for lines in (project["dependencies"], *(lines for name, lines in extras.items() if name != "bench")):
             yield from map(Requirement, lines)
 
 

@@ -9,6 +9,7 @@ transaction, without HTTP, one after the other: how they grow is the database's 
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import random
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from benchmarks.growth.make_big import BODY, LONG_EVERY
 from core.db.session import Sessions, make_engine, make_sessions, reading, transaction
 from core.errors import NotFound
 from core.events import Finished, Metrics
-from core.services import events, health, jobs, metrics, protocol, sweeping, usage
+from core.services import accounts, events, health, jobs, metrics, protocol, sweeping, usage
 from core.services.claims import Claim
 from core.services.principal import LOCAL, Principal
 from core.spec.limits import Limits
@@ -74,6 +75,17 @@ class Bench:
     def note(self, name: str, samples_ms: list[float]) -> None:
         self.found[name] = quantiles(samples_ms)
         print(f"{name:34} {self.found[name]}", flush=True)
+
+    def sweep(self) -> None:
+        """What a sweeper does now and then, off the path of requests."""
+
+        def once() -> None:
+            with transaction(self.sessions) as session:
+                usage.count_bytes(session)
+
+        self.note("sweeper, hourly: bytes stored", [timed_ms(once)])
+        with transaction(self.sessions) as session:
+            accounts.add_up(session)
 
     def reads(self) -> None:
         """What users ask for."""
@@ -157,6 +169,9 @@ def main() -> None:
         rows = connection.scalar(text("SELECT cast(reltuples AS bigint) FROM pg_class WHERE relname = 'metrics'"))
         used = connection.scalar(text("SELECT pg_database_size(current_database())"))
     bench = Bench(make_sessions(engine), int(size or 0), arguments.repeats)
+    bench.sweep()
+    gc.collect()
+    gc.freeze()  # as the API does after its start
     bench.reads()
     bench.writes()
     save("sizes", str(size), {"jobs": size, "rows": rows, "bytes": used, "ms": bench.found})

@@ -52,7 +52,7 @@ def measure_all(server: str, *, quick: bool) -> None:
         run("measure", "--database-url", url, "--repeats", 50 if quick else 300)
     run("heartbeats", "--database-url", url)
     contest = ("--jobs", 500 if quick else 10_000, "--workers", 16)
-    run("claims", "--database-url", url, *contest, "--trains-s", 0.2)
+    run("claims", "--database-url", url, *contest, "--trains-s", 0.3)
     run("claims", "--database-url", url, *contest, "--trains-s", 0)
     worker = ("--jobs", 200 if quick else 2_000, "--every", 20 if quick else 100)
     run("memory", *worker)

@@ -1,6 +1,6 @@
 """Many workers, one queue: how long a claim takes, and that no job is claimed twice.
 
-    .venv/bin/python -m benchmarks.growth.claims --database-url URL [--jobs 10000] [--workers 16] [--trains-s 0.1]
+    .venv/bin/python -m benchmarks.growth.claims --database-url URL [--jobs 10000] [--workers 16] [--trains-s 0.3]
 
 Each worker is a process with a connection of its own: it claims a job, "trains" it for a moment (asleep: the arithmetic
 of 16 workers is not what is measured), records ten rows and finishes it. With `--trains-s 0` all claim as fast as they
@@ -10,6 +10,7 @@ can, and a claim waits for the processor more than for the database. The jobs ar
 from __future__ import annotations
 
 import argparse
+import random
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
@@ -45,6 +46,7 @@ def work(url: str, name: str, trains_s: float) -> tuple[list[str], list[float], 
     """Works until the queue is empty: the jobs taken, and the milliseconds of each claim and of each end."""
     sessions = make_sessions(make_engine(url))
     store = DatabaseStore(sessions)
+    chance = random.Random(name)
     taken: list[str] = []
     claims_ms: list[float] = []
     ends_ms: list[float] = []
@@ -65,7 +67,8 @@ def work(url: str, name: str, trains_s: float) -> tuple[list[str], list[float], 
             return taken, claims_ms, ends_ms
         taken.append(claim.job_id)
         claims_ms.append(spent)
-        time.sleep(trains_s)
+        # jobs differ: with equal ones all workers would come back at the same moment, again and again
+        time.sleep(trains_s * chance.uniform(0.5, 1.5))
         ends_ms.append(timed_ms(lambda held=claim: finish(held)))  # type: ignore[misc]
 
 
@@ -104,7 +107,7 @@ def main() -> None:
     options.add_argument("--database-url", required=True)
     options.add_argument("--jobs", type=int, default=10_000)
     options.add_argument("--workers", type=int, default=16)
-    options.add_argument("--trains-s", type=float, default=0.1)
+    options.add_argument("--trains-s", type=float, default=0.3)
     given = options.parse_args()
     figures = contest(given.database_url, workers=given.workers, count=given.jobs, trains_s=given.trains_s)
     print(figures)

@@ -20,13 +20,15 @@ LAYER_TYPES = frozenset(
 OPTIMIZERS = (SGD, RMSprop, Adam, AdamW, Adagrad, Adadelta, Adamax)
 """Whose rules are the same formula at every step, the step's number and learning rate being numbers in it."""
 
-# Seconds on one core of 2.5 GHz, measured with benchmarks/engine: a cold compile of eight steps took 19 to 36, what it
-# saves of a step 29e-6 for linear, relu, linear under Adam: what each layer and the optimizer cost beside arithmetic.
-_COMPILE_S = 40.0
+# Seconds on one core, measured on linear, relu, linear (64-32-10 in batches of 32) under Adam: a cold compile of six
+# steps took 6 on a quiet machine and 15 to 40 on a busy one; a step took 20e-6 in place of 45e-6. What is saved is what
+# each layer and the optimizer cost beside arithmetic.
+_COMPILE_S = 20.0
 _SAVED_STEP_S = 8e-6
 _SAVED_LAYER_S = 5e-6
-# a step of so much arithmetic waits for that: 28-300-300-300-1 in batches of 256 (160e6) gained nothing
-_MOST_OPERATIONS = 3e7
+# From here on single products may be so large that the direct path gives them to oneDNN: 28-300-300-300-1 in batches of
+# 256 (290e6) took twice as long compiled.
+_MOST_OPERATIONS = 6e6
 
 
 def why_not_compiled(spec: JobSpec, layers: Sequence[Layer], sample: Shape) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from core.engine.compiler import find_compiler
 from core.services import jobs
 from tests.support.house import LONG, SHORT, House, WorkerProcess, alive
 from tests.support.service import wait_until
@@ -173,3 +174,16 @@ def test_a_wake_up_may_be_doubled_or_wrong(lived_in: tuple[House, WorkerProcess]
 def test_without_any_wake_up_the_worker_looks_by_itself(lived_in: tuple[House, WorkerProcess]) -> None:
     house, _ = lived_in
     house.until(house.submit(SHORT, wake=False), "succeeded", 10)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_compiler() is None, reason="no g++ that works with OpenMP and Python's headers")
+def test_machine_code_is_kept_for_the_next_job_of_the_shape(lived_in: tuple[House, WorkerProcess]) -> None:
+    house, _ = lived_in
+    body = {**SHORT, "training": {**SHORT["training"], "compile": "always"}}
+    house.until(house.submit(body), "succeeded", 120)
+    (kept,) = house.folder.rglob("compiled")
+    libraries = set(kept.rglob("*.so"))
+    assert libraries
+    house.until(house.submit(body), "succeeded", 120)
+    assert set(kept.rglob("*.so")) == libraries

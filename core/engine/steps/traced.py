@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from core.engine.flat import FlatParameters
@@ -65,7 +66,7 @@ class GroupOfSteps:
         outputs: list[Tensor] = []
         norms: list[Tensor] = []
         size = len(batches) // self.count
-        with TensorNumbers():
+        with Traceable():
             for place in range(self.count):
                 x, target, *weight = (tensor.unsqueeze(0) for tensor in batches[place * size : (place + 1) * size])
                 optimizer.begin()
@@ -92,8 +93,10 @@ class _Stack(Stack):
         return lambda _: self._given[layer][self.place].unsqueeze(0)
 
 
-class TensorNumbers(TorchFunctionMode):
-    """Within it the `alpha` of a sum and the `value` of a quotient may be tensors, which PyTorch would read."""
+class Traceable(TorchFunctionMode):
+    """Within it the `alpha` of a sum and the `value` of a quotient may be tensors, which PyTorch would read; and a
+    product that is asked of oneDNN is any product, whose code the compiler chooses.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -102,6 +105,8 @@ class TensorNumbers(TorchFunctionMode):
                 return args[0].add_(args[1] * alpha)
             case "addcdiv_", {"value": Tensor() as value}:
                 return args[0].add_(args[1] / args[2] * value)
+            case "_linear_pointwise", _:
+                return functional.linear(*args[:3])
         return func(*args, **kwargs)
 
 

@@ -255,3 +255,26 @@ def test_the_traced_steps_are_those_of_the_direct_path(number: int) -> None:
     torch.testing.assert_close(list(found), [*outputs, *norms], rtol=1e-6, atol=1e-8)
     for ours, theirs in zip(group.state(), one.state(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-8)
+
+
+def test_large_products_are_left_to_the_compiler() -> None:
+    rows_, units = 256, 300
+    spec = LayeredNetwork.model_validate(
+        {"layers": [{"type": "linear", "units": units}, {"type": "linear", "units": 3}]}
+    )
+    network = build_network(spec, (28,), seed=0, precision="float32")
+    loss = build_loss(loss_spec.CrossEntropy(), "classification", 3, 3, torch.float32)
+    flat = FlatParameters(network)
+    optimizer = build_optimizer(SGD(), flat)
+    assert isinstance(optimizer, FirstOrder)
+    learner = Learner(network, flat, loss, RegularizationSpec())
+    steps = GroupOfSteps(Part(network, flat, loss, 0, rows_), learner, optimizer, SGD(), 1)
+    batch = (
+        torch.randn((rows_, 28), generator=torch.Generator().manual_seed(0)),
+        torch.zeros(rows_, dtype=torch.int64),
+        None,
+    )
+    arguments = steps.arguments([batch], [0.1], 0, [])
+    with torch.no_grad():
+        graph = make_fx(steps)(*(each.clone() for each in arguments))
+    assert not [node for node in graph.graph.nodes if "mkldnn" in str(node.target)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,17 @@ class Bench:
 
     folder: Path
     sets: dict[str, Ingested]
+    _made: dict[str, Any] = field(default_factory=dict)
+    """By name the parameters of the built-in sets that stand in `sets`."""
 
     def plan(self, body: dict[str, Any]) -> Plan:
         """The plan of a job body; a built-in set is made at its first use."""
         name = body["data"]["dataset"]
-        if name not in self.sets:
-            self.sets[name] = make_builtin(name, body["data"].get("parameters", {}), self.folder / "data" / name)
+        parameters = body["data"].get("parameters", {})
+        if name not in self.sets or self._made.get(name, parameters) != parameters:
+            folder = self.folder / "data" / f"{name}-{len(list(self.folder.glob(f'data/{name}-*')))}"
+            self.sets[name] = make_builtin(name, parameters, folder)
+            self._made[name] = parameters
         return check_job(body, lambda _: self.sets[name].schema, Limits())
 
     def run(self, body: dict[str, Any], **options: Any) -> Run:

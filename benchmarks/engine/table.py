@@ -14,9 +14,14 @@ HEADINGS = ("", "µs a step", "least to most", "of scikit-learn", "of usual PyTo
 def median_us(rows: Iterable[Row], peer: str, workload: str, threads: int) -> float | None:
     """The median of one row; None when it was not measured."""
     for row in rows:
-        if (row["peer"], row["workload"], row["threads"]) == (peer, workload, threads) and "us" in row:
+        if (row["peer"], row["workload"], row["threads"]) == (peer, workload, threads) and is_told(row):
             return float(row["us"]["median"])
     return None
+
+
+def is_told(row: Row) -> bool:
+    """Whether a row has a time of a step: it is a difference of two runs, in which it must not drown."""
+    return "us" in row and row["us"]["min"] > 0
 
 
 def ratio(one: float | None, other: float | None) -> float | None:
@@ -26,14 +31,15 @@ def ratio(one: float | None, other: float | None) -> float | None:
 def cells(rows: Sequence[Row], workload: str, threads: int) -> list[list[str]]:
     """One line a peer, the quickest first, those that are absent last."""
     mine = [row for row in rows if row["workload"] == workload and row["threads"] == threads]
-    mine.sort(key=lambda row: row["us"]["median"] if "us" in row else float("inf"))
+    mine.sort(key=lambda row: row["us"]["median"] if is_told(row) else float("inf"))
     references = [median_us(rows, peer, workload, threads) for peer in (SCIKIT_LEARN, USUAL)]
     return [_cells(row, references) for row in mine]
 
 
 def _cells(row: Row, references: Iterable[float | None]) -> list[str]:
-    if "us" not in row:
-        return [row["title"], "absent", row["absent"], "", "", ""]
+    if not is_told(row):
+        why = row.get("absent", "its start varies by more than its steps take")
+        return [row["title"], "absent", why, "", "", ""]
     us: dict[str, Any] = row["us"]
     ratios = [ratio(us["median"], reference) for reference in references]
     told = ["" if each is None else f"{each:.2f}" for each in ratios]

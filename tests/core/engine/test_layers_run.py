@@ -285,7 +285,7 @@ def test_two_threads_resume_bit_for_bit(bench: Bench, name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(LAYERS))
+@pytest.mark.parametrize("name", sorted(LAYERS.keys() - {"column_embedding"}))
 def test_a_layer_leaves_as_torch_export(bench: Bench, tmp_path: Path, name: str) -> None:
     content, _ = files(last(bench.events(body(bench, [minimal(name)], shape_for(name), epochs=1)), Checkpoint))
     export(content, "torch_export", tmp_path / "m.pt2")

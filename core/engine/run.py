@@ -161,21 +161,26 @@ def _fit(
             if reports.has_row_within(a):
                 yield reports.row(a, a.tally.end_row() | {"lr": lrs[-1]})
 
-        if not a.is_finite():
-            yield from reports.diverge(a, keeper)
-        values = a.tally.end_epoch() | reports.end_of_epoch(a) | {"lr": lrs[-1]}
-        value = values.get(a.best.monitor)
-        is_best = a.note_best(value)
-        a.patience.note(value)
-        a.pace.note(values)
-        yield reports.row(a, values)
-        yield from reports.warned(a, a.note_sign(values["train.loss"]))
-        yield from reports.warned(a, a.watch.diagnosis.epoch(values, a.epoch, a.step, is_over=a.is_over))
-        yield from keeper.epoch_ended(a.snapshot(is_best=is_best, value=value, elapsed_s=clock.elapsed_s))
+        yield from _end_epoch(a, keeper, clock, lrs[-1])
 
     yield clock.progress(a)
     yield from keeper.flush()
     return True
+
+
+def _end_epoch(a: Assembly, keeper: Keeper, clock: Clock, lr: float) -> Iterator[Event]:
+    """What the epoch came to, whether it is the best so far, and its state."""
+    if not a.is_finite():
+        yield from reports.diverge(a, keeper)
+    values = a.tally.end_epoch() | reports.end_of_epoch(a) | {"lr": lr}
+    value = values.get(a.best.monitor)
+    is_best = a.note_best(value)
+    a.patience.note(value)
+    a.pace.note(values)
+    yield reports.row(a, values)
+    yield from reports.warned(a, a.note_sign(values["train.loss"]))
+    yield from reports.warned(a, a.watch.diagnosis.epoch(values, a.epoch, a.step, is_over=a.is_over))
+    yield from keeper.epoch_ended(a.snapshot(is_best=is_best, value=value, elapsed_s=clock.elapsed_s))
 
 
 def _is_out_of_memory(fault: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from core.engine.learner import Learner
 from core.engine.losses import Loss, build_loss
 from core.engine.network import build_network
 from core.engine.slopes import NUMBERS
+from core.engine.steps.kernels import apart
 from core.engine.steps.masks import Masks
 from core.engine.steps.stack import Part, Stack, is_stackable, likeness
 from core.engine.steps.table import KERNELS
@@ -230,6 +232,47 @@ def test_a_network_has_the_same_bits_alone_and_in_a_stack(body: list[dict[str, A
         for seed, out, each, net in zip(company, outputs, parts, nets, strict=True):
             for ours, theirs in zip((out, each.flat.gradients, *net.buffers()), alone[seed], strict=True):
                 assert torch.equal(ours, theirs)
+
+
+def drawn(source: random.Random) -> list[dict[str, Any]]:
+    """Up to three hidden layers of any kind, with sizes at which blocks of memory begin anywhere."""
+    body: list[dict[str, Any]] = []
+    for _ in range(source.randint(0, 3)):
+        body.append({"type": "linear", "units": source.choice((1, 2, 3, 5, 8, 16, 31, 33, 130))})
+        if source.random() < 0.4:
+            body.append({"type": source.choice(("batch_norm", "layer_norm", "rms_norm"))})
+        if source.random() < 0.8:
+            body.append({"type": source.choice(ACTIVATION_TYPES)})
+        if source.random() < 0.3:
+            body.append({"type": "dropout", "p": 0.3})
+    return body
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_networks_drawn_at_random_have_the_same_bits_alone_and_in_a_stack(seed: int) -> None:
+    source = random.Random(seed)
+    for _ in range(5):
+        body, outputs = drawn(source), source.choice((1, 3))
+        rows, features = source.choice((2, 5, 16, 31, 32, 100)), source.choice((1, 3, 13, 28, 64))
+        kind = loss_spec.BCE() if outputs == 1 else loss_spec.CrossEntropy()
+        loss = build_loss(kind, "classification", outputs, max(2, outputs), torch.float32)
+        layers = LayeredNetwork.model_validate({"layers": [*body, {"type": "linear", "units": outputs}]})
+        company = source.choice(((0, 1), (0, 1, 2, 3, 4)))
+        numbers = torch.Generator().manual_seed(seed)
+        x = torch.randn((len(company), rows, features), generator=numbers)
+        y = loss.encode(torch.randint(0, max(2, outputs), (len(company) * rows,), generator=numbers))
+        y = y.view(len(company), rows, *y.shape[1:])
+
+        def part_of(place: int, layers: LayeredNetwork = layers, n: int = rows, f: int = features) -> Part:
+            net = build_network(layers, (f,), seed=place, precision="float32")
+            return Part(net, FlatParameters(net), loss, place, n)  # noqa: B023 - called in the same round
+
+        parts = [part_of(place) for place in company]
+        outputs_of_all = Stack(parts).gradients(apart(x), y, None, company)
+        one = part_of(company[-1])
+        alone = Stack([one]).gradients(x[-1:].clone(), y[-1:].clone(), None, company[-1:])
+        assert torch.equal(outputs_of_all[-1], alone[0]), body
+        assert torch.equal(parts[-1].flat.gradients, one.flat.gradients), body
 
 
 def test_networks_that_are_not_alike_do_not_share_a_stack() -> None:

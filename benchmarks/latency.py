@@ -9,7 +9,6 @@ embedded service on SQLite and one slot. Prints and writes JSON.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from benchmarks.machine import load, machine, today
+from benchmarks.machine import circumstances
 from tests.support.service import Service
 
 _DIGITS: dict[str, Any] = {
@@ -59,13 +58,11 @@ def summary(samples: list[float]) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = results.options(__doc__)
     options.add_argument("--times", type=int, default=60)
-    options.add_argument("--quick", action="store_true", help="few repeats")
-    options.add_argument("--out", type=Path, default=results.FOLDER, help="folder for the JSON file")
     given = options.parse_args(arguments)
     times = 10 if given.quick else given.times
-    began, told = time.monotonic(), {"date": today(), "machine": machine(), "load_before": load()}
+    began, told = time.monotonic(), circumstances()
     with tempfile.TemporaryDirectory() as folder:
         service = Service(Path(folder) / "data")
         service.folder.mkdir()

@@ -34,6 +34,11 @@ def load() -> float:
     return round(os.getloadavg()[0], 2)
 
 
+def circumstances() -> dict[str, Any]:
+    """What every file of figures begins with: when, on what machine, and how busy that was before."""
+    return {"date": today(), "machine": machine(), "load_before": load()}
+
+
 def _cpu_model() -> str:
     """The model's name with its family and number, since virtual machines tell little by name."""
     file = Path("/proc/cpuinfo")

@@ -10,7 +10,6 @@ epoch is evaluated in both. One thread. `wall` is from the first epoch's end to 
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import sys
@@ -25,7 +24,7 @@ import torch
 from sqlalchemy import func, select
 
 from benchmarks import results
-from benchmarks.machine import load, machine, today
+from benchmarks.machine import circumstances
 from benchmarks.recording import house
 from core.data.builtin import make_builtin
 from core.db.session import Sessions, reading, transaction
@@ -152,14 +151,12 @@ def cost(pairs: list[tuple[float, float]]) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = results.options(__doc__)
     options.add_argument("--times", type=int, default=9)
-    options.add_argument("--quick", action="store_true", help="few repeats")
-    options.add_argument("--out", type=Path, default=results.FOLDER, help="folder for the JSON file")
     given = options.parse_args(arguments)
     times = 3 if given.quick else given.times
     began = time.monotonic()
-    figures: dict[str, Any] = {"date": today(), "machine": machine(), "load_before": load(), "quick": given.quick}
+    figures: dict[str, Any] = circumstances() | {"quick": given.quick}
     with tempfile.TemporaryDirectory() as name, house(f"sqlite:///{name}/netmill.db", Path(name)) as (sessions, tools):
         for run, body in RUNS.items():
             pairs = [(recorded(sessions, tools, body), untold(body, Path(name) / "data")) for _ in range(times)]

@@ -9,7 +9,6 @@ MLflow's `log_batch` and others count. Prints a line for each database and write
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmarks import results
-from benchmarks.machine import load, machine, today
+from benchmarks.machine import circumstances
 from core.db.migrate import upgrade
 from core.db.session import Sessions, make_engine, make_sessions, reading, transaction
 from core.events import Finished, Metrics, Started, to_line
@@ -117,18 +116,16 @@ def measure(database_url: str, rows: int, times: int) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = results.options(__doc__)
     options.add_argument("--rows", type=int, default=100_000)
     options.add_argument("--times", type=int, default=5)
     options.add_argument("--url", help="a PostgreSQL server; without it one is started for the measurement")
-    options.add_argument("--quick", action="store_true", help="few repeats")
-    options.add_argument("--out", type=Path, default=results.FOLDER, help="folder for the JSON file")
     given = options.parse_args(arguments)
     times = 2 if given.quick else given.times
     if given.url:
         os.environ["TEST_DATABASE_URL"] = given.url
     began = time.monotonic()
-    figures: dict[str, Any] = {"date": today(), "machine": machine(), "load_before": load()}
+    figures: dict[str, Any] = circumstances()
     figures |= {"quick": given.quick, "values_per_row": len(VALUES)}
     with tempfile.TemporaryDirectory() as folder:
         figures["sqlite"] = measure(f"sqlite:///{folder}/netmill.db", given.rows, times)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 # not named as this module: mypy would take the folder for it
 FOLDER = Path(__file__).with_name("measured")
+
+
+def options(about: str | None, quick: str = "few repeats") -> argparse.ArgumentParser:
+    """What every part may be asked for; `quick` says what becomes of it in minutes."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder for the JSON file")
+    return parser
 
 
 def write(part: str, figures: dict[str, Any], folder: Path = FOLDER) -> Path:

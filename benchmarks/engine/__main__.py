@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from benchmarks import results
 from benchmarks.engine.measure import measure
 from benchmarks.engine.table import HEADINGS, cells, markdown
 from benchmarks.engine.workloads import WORKLOADS
-from benchmarks.machine import load, machine, today
+from benchmarks.machine import circumstances
 from benchmarks.peers.catalogue import PEERS
 
 PART = "engine"
@@ -24,17 +23,15 @@ _REPEATS, _QUICK_REPEATS = 5, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="one thread and few repeats")
+    options = results.options(__doc__, "one thread and few repeats")
     options.add_argument("--repeats", type=int)
     options.add_argument("--workload", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     options.add_argument("--peer", nargs="+", choices=PEERS, default=list(PEERS))
     options.add_argument("--threads", type=int, nargs="+")
-    options.add_argument("--out", type=Path, default=results.FOLDER, help="folder for the JSON file")
     chosen = options.parse_args(arguments)
     repeats = chosen.repeats or (_QUICK_REPEATS if chosen.quick else _REPEATS)
     threads = chosen.threads or ([1] if chosen.quick else [1, 2])
-    began, figures = time.monotonic(), {"date": today(), "machine": machine(), "load_before": load()}
+    began, figures = time.monotonic(), circumstances()
     with tempfile.TemporaryDirectory(prefix="netmill-bench-") as folder:
         peers = [PEERS[name] for name in chosen.peer]
         rows, packages = measure(peers, chosen.workload, threads, repeats, Path(folder))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -17,22 +16,20 @@ from benchmarks import results
 from benchmarks.jobs import mlflow_server
 from benchmarks.jobs.measure import Row, jobs_at_once, one_job, thousand
 from benchmarks.jobs.netmill_service import running
-from benchmarks.machine import load, machine, today
+from benchmarks.machine import circumstances
 
 PART = "jobs"
 PARTS = ("one", "together", "thousand", "tracking")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="few repeats, and no thousand jobs")
+    options = results.options(__doc__, "few repeats, and no thousand jobs")
     options.add_argument("--repeats", type=int)
     options.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
-    options.add_argument("--out", type=Path, default=results.FOLDER, help="folder for the JSON file")
     chosen = options.parse_args(arguments)
     repeats = chosen.repeats or (2 if chosen.quick else 5)
     parts = [part for part in chosen.part if part != "thousand" or not chosen.quick]
-    figures: dict[str, Any] = {"date": today(), "machine": machine(), "load_before": load()}
+    figures: dict[str, Any] = circumstances()
     began = time.monotonic()
     rows = measure(parts, repeats, seconds=1.0 if chosen.quick else 3.0)
     figures |= {"seconds": round(time.monotonic() - began), "quick": chosen.quick, "repeats": repeats, "rows": rows}

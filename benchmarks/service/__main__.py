@@ -7,15 +7,13 @@ Client and server share the machine; the client's own share of a core stands bes
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from benchmarks.machine import load, machine, today
+from benchmarks.machine import circumstances
 from benchmarks.service import beside, jobs, polling, servers, submitting, waiting
 from benchmarks.service.house import House, house
 
@@ -29,15 +27,13 @@ _PARTS = (*_OF_A_PROCESS, "servers", "beside", "jobs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="seconds for each figure, and SQLite alone")
+    options = results.options(__doc__, "seconds for each figure, and SQLite alone")
     options.add_argument("--part", nargs="+", choices=_PARTS, default=list(_PARTS))
     options.add_argument("--database", nargs="+", choices=("sqlite", "postgres"))
-    options.add_argument("--out", type=Path, default=results.FOLDER, help="folder for the JSON file")
     chosen = options.parse_args(arguments)
     seconds, repeats = (2.0, 2) if chosen.quick else (10.0, 5)
     kinds = chosen.database or (["sqlite"] if chosen.quick else ["sqlite", "postgres"])
-    began, figures = time.monotonic(), {"date": today(), "machine": machine(), "load_before": load()}
+    began, figures = time.monotonic(), circumstances()
     for name, measure in _OF_A_PROCESS.items():
         for kind in kinds if name in chosen.part else ():
             with house(kind) as one:

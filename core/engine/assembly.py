@@ -23,7 +23,7 @@ from core.engine.folds import Place
 from core.engine.layout import with_channels_last
 from core.engine.learner import Learner
 from core.engine.losses import Loss, build_loss
-from core.engine.mixed import Mixed, mixed_precision, with_scale
+from core.engine.mixed import mixed_precision, with_scale
 from core.engine.network import PRECISIONS, all_layers, build_network, output_shape
 from core.engine.optimizers import Optimizer, build_optimizer
 from core.engine.pace import Best, Pace, Patience, watches_upwards
@@ -251,15 +251,10 @@ def assemble(
     seed_process(derived_seed(training.seed, "noise"), device)
     threads = useful_threads(threads, max(2 * flat.num_matrix_values, network.flops), batch_size)
     torch.set_num_threads(threads)
-    mixed = mixed_precision(training, device)
-    learner = _learner(spec, network, flat, loss, mixed)
-    optimizer = with_scale(build_optimizer(spec.optimizer, flat), mixed)
-    told = frozenset(code for result in place.earlier for code in result.warned)
-    watch = Watch(spec, learner, network, (train, validation), batch_size=batch_size, told=told)
-    tally = Tally(loss, is_classification=spec.task == "classification")
-    path = choose_path(spec, network, shape, batching, device, begun_on=path)
     part = Part(network, flat, loss, training.seed, batching.largest_batch)
-    solo = build_solo(path, Tools(learner, optimizer, watch, tally), part, spec, rows=train, batching=batching)
+    told = frozenset(code for result in place.earlier for code in result.warned)
+    tools = _tools(spec, part, (train, validation), batch_size, told)
+    path = choose_path(spec, network, shape, batching, device, begun_on=path)
     return Assembly(
         spec=spec,
         device=device,
@@ -268,17 +263,17 @@ def assemble(
         test=test,
         network=network,
         flat=flat,
-        learner=learner,
-        optimizer=optimizer,
+        learner=tools.learner,
+        optimizer=tools.optimizer,
         evaluator=_evaluator(spec, loss, prepared, max(network.rows_at_once, batch_size)),
         batching=batching,
         pace=_pace(spec, batching.steps_per_epoch),
         best=Best(*_judged_by(stopping, has_validation=validation is not None)),
         patience=Patience(stopping),
-        tally=tally,
-        watch=watch,
+        tally=tools.tally,
+        watch=tools.watch,
         path=path,
-        solo=solo,
+        solo=build_solo(path, tools, part, spec, rows=train, batching=batching),
         content_meta=_content_meta(spec, shape, prepared.preparation, place.fold),
         environment=describe(device, threads, compiles=path == "compiled"),
         warnings=tuple(each for each in prepared.warnings if each.code not in told),
@@ -319,10 +314,18 @@ def _evaluator(spec: JobSpec, loss: Loss, prepared: Prepared, rows_at_once: int)
     return Evaluator(spec, loss, prepared.preparation, names, rows_at_once, width=prepared.target_width)
 
 
-def _learner(spec: JobSpec, network: nn.Module, flat: FlatParameters, loss: Loss, mixed: Mixed | None) -> Learner:
-    training = spec.training
+def _tools(spec: JobSpec, part: Part, rows: tuple[Rows, Rows | None], batch_size: int, told: frozenset[str]) -> Tools:
+    """What takes a step of this network; `rows` are those of training and validation, `told` what was warned of."""
+    training, flat = spec.training, part.flat
+    mixed = mixed_precision(training, flat.values.device)
     clip = {"clip_norm": training.clip_grad_norm, "clip_value": training.clip_grad_value}
-    return Learner(network, flat, loss, spec.regularization, **clip, mixed=mixed)
+    learner = Learner(part.network, flat, part.loss, spec.regularization, mixed=mixed, **clip)
+    return Tools(
+        learner,
+        with_scale(build_optimizer(spec.optimizer, flat), mixed),
+        Watch(spec, learner, part.network, rows, batch_size=batch_size, told=told),
+        Tally(part.loss, is_classification=spec.task == "classification"),
+    )
 
 
 def _content_meta(spec: JobSpec, shape: tuple[int, ...], preparation: Preparation, fold: int | None) -> dict[str, Any]:

@@ -54,6 +54,15 @@ def undisturbed(house: House, some: list[dict[str, Any]]) -> list[Any]:
     return ends(house, ids)
 
 
+def three_that_train(house: House) -> tuple[list[dict[str, Any]], list[str]]:
+    """Three long jobs and their ids, each some epochs on its way."""
+    wanted = specs(3, epochs=40, batch_size=8)
+    ids = house.submit_all(wanted)
+    for job_id in ids:
+        house.until_epoch(job_id, 3)
+    return wanted, ids
+
+
 def test_jobs_submitted_at_once_ride_together_and_end_as_alone(lived_in: tuple[House, WorkerProcess]) -> None:
     house, _ = lived_in
     wanted = specs(8)
@@ -100,10 +109,7 @@ def test_a_killed_runner_is_the_crash_of_each_and_each_resumes_by_itself(
     lived_in: tuple[House, WorkerProcess],
 ) -> None:
     house, worker = lived_in
-    wanted = specs(3, epochs=40, batch_size=8)
-    ids = house.submit_all(wanted)
-    for job_id in ids:
-        house.until_epoch(job_id, 3)
+    wanted, ids = three_that_train(house)
     os.kill(worker.one("runner"), signal.SIGKILL)
     for job_id in ids:
         ended = house.until(job_id, "succeeded")
@@ -134,10 +140,7 @@ def test_one_that_does_not_stop_takes_the_runner_away_and_no_blame_falls_on_the_
     lived_in: tuple[House, WorkerProcess],
 ) -> None:
     house, worker = lived_in
-    wanted = specs(3, epochs=40, batch_size=8)
-    ids = house.submit_all(wanted)
-    for job_id in ids:
-        house.until_epoch(job_id, 2)
+    wanted, ids = three_that_train(house)
     os.kill(worker.one("runner"), signal.SIGSTOP)
     house.ask(jobs.cancel, ids[1])
     house.until(ids[1], "cancelled", 20)

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from benchmarks.engine.workloads import Data, Workload
 
-Train = Callable[[int], None]
-"""Trains for so many epochs and returns when all of their steps are done."""
+Train = Callable[[int], float | None]
+"""Trains for so many epochs and returns when all of their steps are done: nothing, or the seconds that count where a
+run begins with what is no part of its steps."""
 
 
 class Prepares(Protocol):

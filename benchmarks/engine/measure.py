@@ -68,12 +68,12 @@ def _measure_one(workload: Workload, data: Path, processes: list[PeerProcess], r
     rows = {process.peer.name: _row(process.peer, workload.name, process.threads) for process in processes}
     samples: dict[str, list[float]] = {name: [] for name in rows}
 
-    def ask(process: PeerProcess, request: dict[str, Any], within_s: float) -> float | None:
+    def ask(process: PeerProcess, request: dict[str, Any], within_s: float, told: str = "seconds") -> float | None:
         row = rows[process.peer.name]
         if "absent" in row:
             return None
         try:
-            return float(process.ask(request, within_s)["seconds"])
+            return float(process.ask(request, within_s)[told])
         except Absent as why:
             row["absent"] = str(why)
             return None
@@ -81,8 +81,8 @@ def _measure_one(workload: Workload, data: Path, processes: list[PeerProcess], r
     short, long = workload.epochs
     for process in processes:
         # the first runs compile, allocate and warm the caches: told apart, never among the samples
-        parts = [ask(process, {"prepare": workload.name, "data": str(data)}, _FIRST_S)]
-        parts += [ask(process, {"epochs": epochs}, _FIRST_S) for epochs in workload.epochs]
+        parts = [ask(process, {"prepare": workload.name, "data": str(data)}, _FIRST_S, "took_s")]
+        parts += [ask(process, {"epochs": epochs}, _FIRST_S, "took_s") for epochs in workload.epochs]
         rows[process.peer.name]["first_s"] = round(sum(part or 0.0 for part in parts), 2)
     for turn in range(repeats):
         _say(f"{workload.name}, round {turn + 1} of {repeats}")

@@ -1,7 +1,7 @@
 """One peer in a process of its own: it prepares a workload, and then trains it as often as it is asked.
 
-A request is a JSON line: {"prepare": workload, "data": path} or {"epochs": n}. An answer is one as well: {"seconds": s}
-or {"error": text}. What the peer itself prints goes to the log.
+A request is a JSON line: {"prepare": workload, "data": path} or {"epochs": n}. An answer is one as well: {"seconds": s,
+"took_s": s}, those that count and all, or {"error": text}. What the peer itself prints goes to the log.
 """
 
 from __future__ import annotations
@@ -37,11 +37,13 @@ class Session:
             data = Data.read(Path(request["data"]))
             began = time.perf_counter()
             self._train = self._prepare(WORKLOADS[request["prepare"]], data, self._threads)
-            return {"seconds": time.perf_counter() - began}
-        assert self._train is not None, "nothing is prepared"
-        began = time.perf_counter()
-        seconds = self._train(request["epochs"])
-        return {"seconds": time.perf_counter() - began if seconds is None else seconds}
+            seconds = None
+        else:
+            assert self._train is not None, "nothing is prepared"
+            began = time.perf_counter()
+            seconds = self._train(request["epochs"])
+        took = time.perf_counter() - began
+        return {"seconds": took if seconds is None else seconds, "took_s": took}
 
 
 def serve(session: Session, requests: TextIO, answers: TextIO) -> None:

@@ -131,7 +131,12 @@ def test_a_server_answers_each_request_and_tells_a_fault(tmp_path: Path) -> None
     serve(Session(prepare, 2), io.StringIO("".join(json.dumps(each) + "\n" for each in requests)), answers)
     told = [json.loads(line) for line in answers.getvalue().splitlines()]
     assert asked == [("digits", (1248, 64), 2), 1, 1]
-    assert [sorted(each) for each in told] == [["seconds"], ["seconds"], ["error"], ["seconds"]]
+    assert [sorted(each) for each in told] == [
+        ["seconds", "took_s"],
+        ["seconds", "took_s"],
+        ["error"],
+        ["seconds", "took_s"],
+    ]
     assert told[2]["error"].startswith("ZeroDivisionError: ")
 
 

@@ -53,10 +53,6 @@ class Learner:
         self.has_penalty = bool(self._l1 or self._l2)
         self.has_clip = bool(clip_norm or clip_value)
 
-    @property
-    def is_watched(self) -> bool:
-        return self.after_backward is not None
-
     def gradients(self, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         """The objective () and the outputs (N, ...); the gradients stand in `flat.gradients` afterwards."""
         loss, outputs = self.backward(x, target, weight)

@@ -1,7 +1,8 @@
 """What happens within the layers at single steps of a run: gradients, weights, updates and activations of each.
 
 Between those steps nothing is hooked and nothing computed, and looking moves no bit of the training: it reads what the
-step computes anyway. Gradients are those of the batch's loss, before penalties and clipping.
+step computes anyway, as kernels or hooks on PyTorch's modules show it. Gradients are those of the batch's loss, before
+penalties and clipping.
 """
 
 from __future__ import annotations
@@ -59,16 +60,22 @@ class Look:
 
 
 class Microscope:
-    """Does every step of a run, and looks at those that `rows` (the history) or `probes` (the diagnosis) ask for."""
+    """Looks at those steps of a run that `rows` (the history) or `probes` (the diagnosis) ask for.
+
+    Who takes such a step calls `open` before it and `close` behind it, and shows each pass in between: `begin_pass`,
+    `output` of each layer, `signal` on the way back and `gradients`.
+    """
 
     def __init__(self, learner: Learner, network: nn.Sequential, *, rows: Sampling | None, probes: Sampling) -> None:
         self._learner, self._network, self._flat = learner, network, learner.flat
         self._rows, self._probes = rows, probes
         self._places = _places_by_layer(self._flat, len(network))
         self._sizes = [math.prod(place.shape) for place in self._flat.places]
+        self._kinds = [layer if _is_watched(layer) else None for layer in network]
         # every number of a look, and where it belongs: read from the device all at once
         self._seen: dict[tuple[int, str], list[Tensor]] = {}
         self._counts: dict[int, int] = {}
+        self._step = self._rows_of_batch = 0
         self._for_history = False
         # memory of their own, as fresh pages cost more than the arithmetic
         self._before = torch.empty_like(self._flat.values)
@@ -99,23 +106,56 @@ class Microscope:
         return held
 
     def step(self, optimizer: Optimizer, evaluate: Evaluate, lr: float, k: int) -> Tensor:
-        """Does the optimizer's step k and returns the outputs; `look` has what was seen, if it was looked at."""
-        if k != self.next_step:
-            return optimizer.step(evaluate, lr, k)
-        self._for_history = self.is_for_history(k)
-        if self._for_history:
-            self._before.copy_(self._flat.values)
+        """Does the optimizer's step k, whose passes PyTorch records, and looks at it; returns the outputs."""
+        self.open(k)
         hooks = self._hook()
-        self._learner.after_backward = self._see_gradients
+        self._learner.after_backward = self.gradients
         try:
             outputs = optimizer.step(evaluate, lr, k)
         finally:
             self._learner.after_backward = None
             for hook in hooks:
                 hook.remove()
-        self.look = self._read(k, 1 / len(outputs) if self._learner.loss.reduction == "sum" else 1.0)
-        self.begin(k)
+        self.close()
         return outputs
+
+    def open(self, step: int) -> None:
+        """The step with this number is about to be taken, and its passes will be shown."""
+        self._step, self._for_history = step, self.is_for_history(step)
+        if self._for_history:
+            self._before.copy_(self._flat.values)
+
+    def close(self) -> None:
+        """The step is done: `look` has what was seen."""
+        self.look = self._read(1 / self._rows_of_batch if self._learner.loss.reduction == "sum" else 1.0)
+        self.begin(self._step)
+
+    def begin_pass(self, rows: int) -> None:
+        """A pass of so many rows begins; of those of a step the last counts."""
+        self._seen.clear()
+        self._rows_of_batch = rows
+
+    def output(self, layer: int, y: Tensor) -> None:
+        """What came out of a layer, (N, ...)."""
+        module = self._kinds[layer]
+        if module is not None:
+            self._see_activation(layer, module, y)
+        if self._for_history:
+            # in float64 and without a copy: torch.std_mean takes ten times as long
+            self._seen[layer, "activation_mean"] = [y.mean(dtype=torch.float64)]
+            self._seen[layer, "length"] = [torch.linalg.vector_norm(y, dtype=torch.float64)]
+            self._counts[layer] = y.numel()
+
+    def signal(self, layer: int, g: Tensor) -> None:
+        """The gradient with respect to what came out of a layer, (N, ...)."""
+        self._seen[layer, "signal"] = [torch.linalg.vector_norm(g)]
+
+    def gradients(self, loss: Tensor) -> None:
+        """The batch's loss (); its gradients stand in the flat buffer."""
+        # of several evaluations in a step (lbfgs) the first is that of the weights before it
+        if self._loss is None:
+            self._loss = loss.detach()
+        self._gradients = torch._foreach_norm(torch.split(self._flat.gradients, self._sizes))  # noqa: SLF001
 
     def dead_units(self, x: Tensor, rows_at_once: int) -> dict[int, float]:
         """By layer the fraction of units that are zero for all samples `x` (N, *shape), as predictions see them."""
@@ -144,46 +184,34 @@ class Microscope:
         return found
 
     def _hook(self) -> list[RemovableHandle]:
-        # an optimizer may evaluate more than once a step: the last time counts
-        hooks = [self._network.register_forward_pre_hook(self._forget)]
+        """Those on PyTorch's modules that show a pass."""
+        hooks = [self._network.register_forward_pre_hook(self._hear_of_pass)]
         for index, layer in enumerate(self._network):
-            watched = [each for each in layer.modules() if isinstance(each, CAN_DIE) or type(each) in SATURATED]
-            hooks += [each.register_forward_hook(partial(self._see_activation, index)) for each in watched]
-            hooks.append(layer.register_forward_hook(partial(self._see_output, index)))
+            within = [each for each in layer.modules() if each is not layer and _is_watched(each)]
+            hooks += [each.register_forward_hook(partial(self._hear_of_activation, index)) for each in within]
+            hooks.append(layer.register_forward_hook(partial(self._hear_of_output, index)))
         return hooks
 
-    def _forget(self, _module: nn.Module, _inputs: object) -> None:
-        self._seen.clear()
+    def _hear_of_pass(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.begin_pass(len(inputs[0]))
 
-    def _see_activation(self, index: int, module: nn.Module, _inputs: object, output: Tensor) -> None:
-        with torch.no_grad():
-            if isinstance(module, CAN_DIE):
-                self._seen.setdefault((index, "dead"), []).append(dead_fraction(silent(output.detach())))
-            else:
-                self._seen.setdefault((index, "saturated"), []).append(saturated_fraction(module, output.detach()))
+    def _hear_of_activation(self, layer: int, module: nn.Module, _inputs: object, output: Tensor) -> None:
+        self._see_activation(layer, module, output.detach())
 
-    def _see_output(self, index: int, _module: nn.Module, _inputs: object, output: object) -> None:
+    def _hear_of_output(self, layer: int, _module: nn.Module, _inputs: object, output: object) -> None:
         if not isinstance(output, Tensor) or not output.is_floating_point():
             return
-        if self._for_history:
-            # in float64 and without a copy: torch.std_mean takes ten times as long
-            values = output.detach()
-            self._seen[index, "activation_mean"] = [values.mean(dtype=torch.float64)]
-            self._seen[index, "length"] = [torch.linalg.vector_norm(values, dtype=torch.float64)]
-            self._counts[index] = values.numel()
+        self.output(layer, output.detach())
         if output.requires_grad:
-            output.register_hook(partial(self._see_signal, index))  # type: ignore[no-untyped-call]  # torch's own
+            output.register_hook(partial(self.signal, layer))  # type: ignore[no-untyped-call]  # torch's own
 
-    def _see_signal(self, index: int, gradient: Tensor) -> None:
-        self._seen[index, "signal"] = [torch.linalg.vector_norm(gradient)]
+    def _see_activation(self, layer: int, module: nn.Module, y: Tensor) -> None:
+        if isinstance(module, CAN_DIE):
+            self._seen.setdefault((layer, "dead"), []).append(dead_fraction(silent(y)))
+        else:
+            self._seen.setdefault((layer, "saturated"), []).append(saturated_fraction(module, y))
 
-    def _see_gradients(self, loss: Tensor) -> None:
-        # of several evaluations in a step (lbfgs) the first is that of the weights before it
-        if self._loss is None:
-            self._loss = loss.detach()
-        self._gradients = torch._foreach_norm(torch.split(self._flat.gradients, self._sizes))  # noqa: SLF001
-
-    def _read(self, step: int, of_a_row: float) -> Look:
+    def _read(self, of_a_row: float) -> Look:
         """Everything that was seen, brought to the host at once."""
         weights: Sequence[Tensor] = ()
         updates: Sequence[Tensor] = ()
@@ -207,7 +235,7 @@ class Microscope:
             # a layer without a signal before it is the first that learns; none behind it: nothing comes back
             if before_it is not None and behind_it:
                 layers[index]["gradient_scale"] = before_it / behind_it
-        return Look(step, loss, layers, signals)
+        return Look(self._step, loss, layers, signals)
 
     def _of_layer(self, index: int, norms: list[list[float]], found: dict[tuple[int, str], float]) -> dict[str, float]:
         values = {stat: found[index, stat] for stat in STATS if (index, stat) in found}
@@ -224,6 +252,10 @@ class Microscope:
             if weight:
                 values["update_ratio"] = update / weight
         return values
+
+
+def _is_watched(module: nn.Module) -> bool:
+    return isinstance(module, CAN_DIE) or type(module) in SATURATED
 
 
 def _on_host(scalars: Sequence[Tensor]) -> list[float]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from core.engine.constant import reference
 from core.engine.diagnosis import Diagnosis
 from core.engine.learner import Learner
 from core.engine.microscope import Microscope
-from core.engine.optimizers import Evaluate, Optimizer
 from core.engine.rows import Rows
 from core.events import Warned
 from core.spec.base import Shape
@@ -64,10 +63,6 @@ class Watch:
     def steps_before_look(self, steps_done: int) -> int:
         """How many steps there are before the next one that is to be looked at."""
         return self.microscope.next_step - 1 - steps_done
-
-    def step(self, optimizer: Optimizer, evaluate: Evaluate, lr: float, k: int) -> Tensor:
-        """Does the optimizer's step k, and looks on where it is due."""
-        return self.microscope.step(optimizer, evaluate, lr, k)
 
     def seen(self, epoch: int) -> tuple[dict[str, float], list[Warned]]:
         """The row of the step that was looked at, empty when the history has none there; and what to warn of."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from core.engine.compiler import find_compiler
-from core.engine.optimizers import FirstOrder
+from core.engine.optimizers import Evaluate, FirstOrder
 from core.engine.rows import Batch
 from core.engine.steps.masks import Masks
 from core.engine.steps.solo import Direct, Solo, Tools
@@ -73,6 +73,9 @@ class Compiled(Solo):
         for outputs, norm in zip(results[: self.count], norms, strict=True):
             self.tally.add(outputs)
             self.tally.add_norm(norm)
+
+    def looked_at(self, evaluate: Evaluate, lr: float, number: int) -> Tensor:
+        return self._one_by_one.looked_at(evaluate, lr, number)
 
     def gradients(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         return self._one_by_one.gradients(number, x, target, weight)

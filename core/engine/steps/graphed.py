@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from core.engine.steps.stack import Part, Stack
+from core.engine.steps.stack import Onlookers, Part, Stack
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,9 @@ class Gradients(Protocol):
 
     def holds(self, parts: Sequence[Part]) -> bool: ...
 
-    def gradients(self, x: Tensor, target: Tensor, weight: Tensor | None, steps: Sequence[int]) -> Tensor: ...
+    def gradients(
+        self, x: Tensor, target: Tensor, weight: Tensor | None, steps: Sequence[int], onlookers: Onlookers = ()
+    ) -> Tensor: ...
 
 
 def gradients_of(parts: Sequence[Part]) -> Gradients:
@@ -79,8 +81,12 @@ class Graphed:
     def holds(self, parts: Sequence[Part]) -> bool:
         return self._stack.holds(parts)
 
-    def gradients(self, x: Tensor, target: Tensor, weight: Tensor | None, steps: Sequence[int]) -> Tensor:
-        """As `Stack.gradients`."""
+    def gradients(
+        self, x: Tensor, target: Tensor, weight: Tensor | None, steps: Sequence[int], onlookers: Onlookers = ()
+    ) -> Tensor:
+        """As `Stack.gradients`; a step that somebody looks on at is not played, for a graph shows nothing."""
+        if onlookers:
+            return self._stack.gradients(x, target, weight, steps, onlookers)
         kind = x.shape, weight is None
         if self._can_record and kind not in self._tapes:
             self._try_to_record(x, target, weight, steps)

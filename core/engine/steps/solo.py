@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from core.engine.learner import Learner
-from core.engine.optimizers import Optimizer
+from core.engine.microscope import Microscope
+from core.engine.optimizers import Evaluate, Optimizer
 from core.engine.rows import Batch
-from core.engine.seeds import derived_seed, seed_process
 from core.engine.steps.graphed import Gradients, gradients_of
 from core.engine.steps.stack import Part
 from core.engine.tally import Tally
@@ -48,9 +48,14 @@ class Solo(ABC):
     def take(self, batches: Sequence[Batch], lrs: Sequence[float], done: int) -> None:
         """One step a batch, behind the `done` steps before them."""
         for number, (batch, lr) in enumerate(zip(batches, lrs, strict=True), start=done + 1):
-            outputs = self.watch.step(self.optimizer, partial(self.gradients, number, *batch), lr, number)
+            step = self.looked_at if self.watch.is_due(number) else self.optimizer.step
+            outputs = step(partial(self.gradients, number, *batch), lr, number)
             self.tally.add(outputs, self.learner.extra_loss)
             self.tally.add_norm(self.learner.gradient_norm)
+
+    @abstractmethod
+    def looked_at(self, evaluate: Evaluate, lr: float, number: int) -> Tensor:
+        """The optimizer's step with this number, which the microscope sees; returns the outputs."""
 
     @abstractmethod
     def gradients(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -59,6 +64,9 @@ class Solo(ABC):
 
 class Autograd(Solo):
     """Any network: PyTorch records the forward pass and goes back through it."""
+
+    def looked_at(self, evaluate: Evaluate, lr: float, number: int) -> Tensor:
+        return self.watch.microscope.step(self.optimizer, evaluate, lr, number)
 
     def gradients(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - its random numbers come in turn
         return self.learner.gradients(x, target, weight)
@@ -72,25 +80,26 @@ class Direct(Solo):
         self.part = part
         self._stack: Gradients | None = None
         self._unread = torch.full((), torch.nan)
+        self._onlookers: list[Microscope] = []
+
+    def looked_at(self, evaluate: Evaluate, lr: float, number: int) -> Tensor:
+        microscope = self.watch.microscope
+        microscope.open(number)
+        self._onlookers = [microscope]
+        outputs = self.optimizer.step(evaluate, lr, number)
+        self._onlookers = []
+        microscope.close()
+        return outputs
 
     def gradients(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        if self.learner.is_watched:
-            self._show(number, x, target, weight)
         if self._stack is None or not self._stack.holds([self.part]):
             # at first, and after its parameters have moved into a cohort's buffer
             self._stack = gradients_of([self.part])
         weights = None if weight is None else weight.unsqueeze(0)
-        outputs = self._stack.gradients(x.unsqueeze(0), target.unsqueeze(0), weights, (number,))[0]
+        outputs = self._stack.gradients(x.unsqueeze(0), target.unsqueeze(0), weights, (number,), self._onlookers)[0]
+        for microscope in self._onlookers:
+            microscope.gradients(self.learner.loss(outputs, target, weight))
         self.learner.finish()
         if not self.optimizer.reads_objective:
             return self._unread, outputs
         return self.learner.objective(self.learner.loss(outputs, target, weight)), outputs
-
-    def _show(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> None:
-        """The same step on record for those who watch, which moves nothing of the training."""
-        buffers = list(self.part.network.buffers())
-        before = [buffer.clone() for buffer in buffers]
-        seed_process(derived_seed(self.part.seed, "look", number), x.device)
-        self.learner.backward(x, target, weight)
-        for buffer, value in zip(buffers, before, strict=True):
-            buffer.copy_(value)

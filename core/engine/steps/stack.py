@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,23 @@ from core.engine.losses import Loss
 from core.engine.steps.kernels import Kernel, Parameter, apart
 from core.engine.steps.masks import Masks, StackedMasks
 from core.engine.steps.table import KERNELS, Site, gives_away
+
+
+class Onlooker(Protocol):
+    """Who sees one network's pass from within."""
+
+    def begin_pass(self, rows: int) -> None:
+        """A pass of so many rows begins."""
+
+    def output(self, layer: int, y: Tensor) -> None:
+        """What came out of a layer, (N, ...); the next layer may write over it."""
+
+    def signal(self, layer: int, g: Tensor) -> None:
+        """The gradient with respect to that, likewise."""
+
+
+Onlookers = Sequence[Onlooker | None]
+"""Of each network of a stack, or none at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +76,7 @@ class Stack:
         for index in range(len(parts[0].network)):
             self._kernels.append(self._kernel(index))
         learning = [index for index, layer in enumerate(parts[0].network.children()) if list(layer.parameters())]
-        self._backward = self._kernels[: learning[0] - 1 if learning[0] else None : -1]
+        self._backward = list(enumerate(self._kernels))[: learning[0] - 1 if learning[0] else None : -1]
 
     def holds(self, parts: Sequence[Part]) -> bool:
         """Whether it is made of these parts, in this order, and none of them has moved since."""
@@ -69,17 +87,25 @@ class Stack:
         """What a forward pass moves: running moments of norms."""
         return [buffer for part in self._parts for buffer in part.network.buffers()]
 
-    def gradients(self, x: Tensor, target: Tensor, weight: Tensor | None, steps: Sequence[int]) -> Tensor:
+    def gradients(
+        self, x: Tensor, target: Tensor, weight: Tensor | None, steps: Sequence[int], onlookers: Onlookers = ()
+    ) -> Tensor:
         """The outputs (M, N, O) for x (M, N, *sample), target (M, N, ...), weight (M, N) or None.
 
         The gradients of each network's own objective stand in its `flat.gradients` afterwards. `steps` are the numbers
         of the step of each, by which its masks are drawn.
         """
         self._steps = steps
-        for kernel in self._kernels:
+        for onlooker, rows in _shown(onlookers, x):
+            onlooker.begin_pass(len(rows))
+        for layer, kernel in enumerate(self._kernels):
             x = kernel.forward(x)
+            for onlooker, y in _shown(onlookers, x):
+                onlooker.output(layer, y)
         g = self._of_outputs(x, target, weight)
-        for kernel in self._backward:
+        for layer, kernel in self._backward:
+            for onlooker, signal in _shown(onlookers, g):
+                onlooker.signal(layer, signal)
             g = kernel.backward(g)
         return x
 
@@ -129,6 +155,13 @@ class Stack:
         if each:
             self.masks.append(stacked)
         return lambda x: stacked.of(x, self._steps)
+
+
+def _shown(onlookers: Onlookers, x: Tensor) -> Iterable[tuple[Onlooker, Tensor]]:
+    """Those who look on, each with its network's part of x (M, ...)."""
+    if not onlookers:
+        return ()
+    return [(onlooker, own) for onlooker, own in zip(onlookers, x, strict=True) if onlooker is not None]
 
 
 def _one_buffer(parts: Sequence[Part]) -> tuple[Tensor, Tensor]:

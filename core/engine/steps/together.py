@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from core.engine.assembly import Assembly
+from core.engine.microscope import Microscope
 from core.engine.optimizers import FirstOrder
 from core.engine.steps.due import Due
 from core.engine.steps.graphed import Gradients, gradients_of
@@ -59,11 +60,9 @@ class Together:
 
 
 def goes_together(due: Due) -> bool:
-    """Whether steps can be taken with other runs': a look belongs to one run, and with several threads sums depend on
-    how they are dealt out."""
+    """Whether steps can be taken with other runs': with several threads sums depend on how they are dealt out."""
     a = due.a
-    is_simple = isinstance(a.solo, Direct) and isinstance(a.optimizer, FirstOrder)
-    return is_simple and not a.watch.is_due(a.step + 1) and a.environment["threads"] == 1
+    return isinstance(a.solo, Direct) and isinstance(a.optimizer, FirstOrder) and a.environment["threads"] == 1
 
 
 def _layout(due: Due) -> Hashable:
@@ -88,6 +87,7 @@ def _take(group: Sequence[Due], stack: Gradients) -> None:
     numbers = [due.a.step for due in group]
     x, target = _gathered(group, 0), _gathered(group, 1)
     weight = None if group[0].batches[0][2] is None else _gathered(group, 2)
+    looks = _opened(group)
     outputs: list[Tensor] = []
     start = 0
     for place, (rows, _, _) in enumerate(group[0].batches):
@@ -96,7 +96,8 @@ def _take(group: Sequence[Due], stack: Gradients) -> None:
         for optimizer in optimizers:
             optimizer.begin()
         weights = None if weight is None else weight[:, here]
-        outputs.append(stack.gradients(x[:, here], target[:, here], weights, numbers))
+        outputs.append(stack.gradients(x[:, here], target[:, here], weights, numbers, looks))
+        _show_gradients(looks, group, outputs[-1])
         for due, optimizer, number in zip(group, optimizers, numbers, strict=True):
             due.a.learner.finish()
             optimizer.update(due.lrs[place], number)
@@ -105,6 +106,26 @@ def _take(group: Sequence[Due], stack: Gradients) -> None:
     for due, own, number in zip(group, torch.cat(outputs, 1).unbind(), numbers, strict=True):
         due.a.tally.add(own)
         due.a.step = number
+    for microscope in looks:
+        if microscope is not None:
+            microscope.close()
+
+
+def _opened(group: Sequence[Due]) -> list[Microscope | None]:
+    """The microscopes of the runs whose next step is to be looked at, which each comes to alone; empty without any."""
+    looks = [due.a.watch.microscope if due.a.watch.is_due(due.a.step + 1) else None for due in group]
+    for due, microscope in zip(group, looks, strict=True):
+        if microscope is not None:
+            microscope.open(due.a.step + 1)
+    return looks if any(looks) else []
+
+
+def _show_gradients(looks: Sequence[Microscope | None], group: Sequence[Due], outputs: Tensor) -> None:
+    """Lets those who look on see the loss and the gradients of the step, whose outputs are (M, N, O)."""
+    for microscope, due, own in zip(looks, group, outputs.unbind() if looks else (), strict=False):
+        if microscope is not None:
+            _, target, weight = due.batches[0]
+            microscope.gradients(due.a.learner.loss(own, target, weight))
 
 
 def _gathered(group: Sequence[Due], side: Literal[0, 1, 2]) -> Tensor:

@@ -18,6 +18,8 @@ from core.engine.learner import Learner
 from core.engine.losses import build_loss
 from core.engine.optimizers import build_optimizer
 from core.engine.run import Run, train
+from core.engine.steps.masks import Masks
+from core.engine.steps.solo import Autograd, Direct, Tools
 from core.events import Checkpoint, Finished, Metrics
 from core.spec.losses import MSE
 from core.spec.optimizers import SGD
@@ -215,3 +217,36 @@ def test_a_block_is_one_layer_by_its_index() -> None:
     assert set(scope.look.row()) >= {f"layer.1.{stat}" for stat in microscope.STATS}
     assert not network[1]._forward_hooks
     assert learner.after_backward is None
+
+
+def test_kernels_show_what_hooks_on_modules_show(bench: Bench) -> None:
+    """The same step, its layers of every kind that is watched, once by kernels and once recorded by PyTorch."""
+    layers = [{"type": "linear", "units": 7}, {"type": "batch_norm"}, {"type": "relu"}]
+    layers += [{"type": "linear", "units": 6}, {"type": "tanh"}, {"type": "linear", "units": 5}, {"type": "sigmoid"}]
+    training = {"epochs": 1, "batch_size": 16, "precision": "float64"}
+    run = bench.run(DEEP | {"network": {"layers": layers}, "training": training})
+    looks = []
+    for by_hooks in (False, True):
+        a = assemble(run.spec, run.schema, run.data_path, torch.device("cpu"), 1)
+        solo = Autograd(Tools(a.learner, a.optimizer, a.watch, a.tally)) if by_hooks else a.solo
+        assert isinstance(solo, Autograd if by_hooks else Direct)
+        solo.take([a.train.take(None, 0, 16)], [0.1], 0)
+        assert a.watch.microscope.look is not None
+        looks.append(a.watch.microscope.look)
+    kernels, hooks = looks
+    assert kernels.loss == pytest.approx(hooks.loss, rel=1e-12)
+    assert kernels.signals == pytest.approx(hooks.signals, rel=1e-9)
+    assert [layer.keys() for layer in kernels.layers] == [layer.keys() for layer in hooks.layers]
+    for ours, theirs in zip(kernels.layers, hooks.layers, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+
+
+def test_a_look_sees_the_masks_of_the_step_itself(bench: Bench) -> None:
+    """With all outputs of a layer dropped, nothing but zeros is seen behind it."""
+    layers = [{"type": "linear", "units": 4}, {"type": "dropout", "p": 0.999}, {"type": "linear", "units": 3}]
+    run = bench.run(DEEP | {"network": {"layers": layers}, "training": {"epochs": 1, "batch_size": "full"}})
+    (_, first), *_ = layer_rows(list(train(run, never)))
+    a = assemble(run.spec, run.schema, run.data_path, torch.device("cpu"), 1)
+    mask = Masks(a.spec.training.seed, 1, 0.999).of(1, a.train.x.new_empty(len(a.train), 4), len(a.train))
+    before = a.network[0](a.train.x).detach()
+    assert first["layer.1.activation_mean"] == pytest.approx(float((before * mask).mean()), rel=1e-5, abs=1e-9)

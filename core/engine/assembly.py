@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from core.changes import Change
-from core.data.preparation import Preparation
 from core.data.prepare import Prepared, fold_sizes, prepare
+from core.data.sharing import derived_once
 from core.engine.checkpoint import Snapshot, network_tensors, prefixed
 from core.engine.codes import check_codes
 from core.engine.environment import describe, useful_threads
@@ -243,7 +243,8 @@ def assemble(
     classes = prepared.preparation.classes or ()
     outputs = output_shape(spec.layered(), shape)
     loss = build_loss(spec.loss, spec.task, outputs[-1], len(classes), PRECISIONS[training.dtype])
-    train, validation, test = split_rows(prepared, spec, loss, device)
+    kind = "rows", spec.loss.model_dump_json(), str(device)
+    train, validation, test = derived_once(prepared, kind, lambda: split_rows(prepared, spec, loss, device))
     loss = loss.for_weights(train.loss_weight)
     batch_size = len(train) if training.batch_size == "full" else min(training.batch_size, len(train))
     batching = _batching(spec, len(train), batch_size, math.prod(shape) + math.prod(outputs))
@@ -274,7 +275,7 @@ def assemble(
         watch=tools.watch,
         path=path,
         solo=build_solo(path, tools, part, spec, rows=train, batching=batching),
-        content_meta=_content_meta(spec, shape, prepared.preparation, place.fold),
+        content_meta=_content_meta(spec, shape, prepared, place.fold),
         environment=describe(device, threads, compiles=path == "compiled"),
         warnings=tuple(each for each in prepared.warnings if each.code not in told),
         place=place,
@@ -328,13 +329,14 @@ def _tools(spec: JobSpec, part: Part, rows: tuple[Rows, Rows | None], batch_size
     )
 
 
-def _content_meta(spec: JobSpec, shape: tuple[int, ...], preparation: Preparation, fold: int | None) -> dict[str, Any]:
+def _content_meta(spec: JobSpec, shape: tuple[int, ...], prepared: Prepared, fold: int | None) -> dict[str, Any]:
     """What leaves with the weights."""
+    preparation = prepared.preparation
     meta = {
         "spec": _told_spec(spec),
         "input_shape": list(shape),
         "classes": list(preparation.classes or ()) or None,
-        "preparation": preparation.to_json(),
+        "preparation": derived_once(prepared, "json", preparation.to_json),
     }
     return meta if fold is None else {**meta, "fold": fold}
 

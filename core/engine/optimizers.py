@@ -163,18 +163,22 @@ def _adam(o: spec.Adam | spec.AdamW, w: Tensor) -> tuple[Rule, Slots]:
     # one kernel in place of six: these two are what most runs use
     kernel = torch._fused_adamw_ if isinstance(o, spec.AdamW) else torch._fused_adam_
     count = torch.zeros((), dtype=torch.float32, device=w.device)
+    # the lists that the kernel takes, made once
+    ws, gs, ms, vs, counts = [w], [w], [m], [v], [count]
 
     def rule(w: Tensor, g: Tensor, lr: float, k: int) -> None:
         if isinstance(lr, Tensor):
             _plain_adam(o, (w, g, m, v, *greatest), lr, k)
             return
+        ws[0], gs[0] = w, g
+        count.fill_(k)
         kernel(
-            [w],
-            [g],
-            [m],
-            [v],
+            ws,
+            gs,
+            ms,
+            vs,
             greatest,
-            [count.fill_(k)],
+            counts,
             lr=lr,
             beta1=b1,
             beta2=b2,

@@ -48,19 +48,17 @@ class Rows:
 
         Matrix products round by where a block begins in its line of memory, which is the same for every such copy.
         """
-        x, target, weight = self._gathered(order, first, last)
-        if is_home(self.x, self.device):
-            return x, target, weight
-        return sent(x, self.device), sent(target, self.device), None if weight is None else sent(weight, self.device)
+        return self._gathered(self.x, order, first, last), *self.answers(order, first, last)
 
-    def _gathered(self, order: Tensor | None, first: int, last: int) -> Batch:
-        if order is None:
-            weight = None if self.loss_weight is None else self.loss_weight[first:last]
-            return self.x[first:last].clone(), self.target[first:last].clone(), weight
-        where = order[first:last]
-        weight = None if self.loss_weight is None else self.loss_weight[where]
+    def answers(self, order: Tensor | None, first: int, last: int) -> tuple[Tensor, Tensor | None]:
+        """Targets and loss weights alone of these rows."""
+        target = self._gathered(self.target, order, first, last)
+        return target, None if self.loss_weight is None else self._gathered(self.loss_weight, order, first, last)
+
+    def _gathered(self, values: Tensor, order: Tensor | None, first: int, last: int) -> Tensor:
         # whole rows are copied at once there, where x[where] goes value by value
-        return self.x.index_select(0, where), self.target.index_select(0, where), weight
+        rows = values[first:last].clone() if order is None else values.index_select(0, order[first:last])
+        return rows if is_home(rows, self.device) else sent(rows, self.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +70,49 @@ class Window:
     edges: tuple[int, ...]
     """Row numbers (in the epoch's order) where its batches begin, and where the last one ends."""
 
-    def take(self, rows: Rows, order: Tensor | None) -> Batch:
-        """All its rows, gathered."""
-        return rows.take(order, self.edges[0], self.edges[-1])
+    def take(self, rows: Rows, order: Tensor | None) -> Taken:
+        """Its rows in the order of the epoch (None: as they stand)."""
+        return Taken(rows, order, self)
 
-    def batches(self, taken: Batch, first_step: int) -> list[Batch]:
-        """The batches of its rows from the step `first_step` of the epoch on."""
-        x, target, weight = taken
-        sizes = [end - start for start, end in pairwise(self.edges)]
-        weights = (None,) * len(sizes) if weight is None else torch.split(weight, sizes)
-        batches = list(zip(torch.split(x, sizes), torch.split(target, sizes), weights, strict=True))
-        return batches[max(0, first_step - self.first_step) :]
+
+@dataclass(slots=True)
+class Taken:
+    """The rows of a window in the epoch's order. They are gathered once somebody asks for batches: of the runs of a
+    cohort, whose batches are gathered together, nobody does."""
+
+    rows: Rows
+    order: Tensor | None
+    window: Window
+    _gathered: Batch | None = None
+    _batches: list[Batch] | None = None
+
+    def batches(self, first_step: int, count: int | None = None) -> list[Batch]:
+        """`count` of them (None: all that are left) from the step `first_step` of the epoch on."""
+        if self._batches is None:
+            edges = self.window.edges
+            x, target, weight = self._gathered = self.rows.take(self.order, edges[0], edges[-1])
+            sizes = [end - start for start, end in pairwise(edges)]
+            weights = (None,) * len(sizes) if weight is None else torch.split(weight, sizes)
+            self._batches = list(zip(torch.split(x, sizes), torch.split(target, sizes), weights, strict=True))
+        first = first_step - self.window.first_step
+        return self._batches[first : None if count is None else first + count]
+
+    def answers(self) -> tuple[Tensor, Tensor | None]:
+        """(rows of the window, ...) targets, and (rows of the window,) loss weights."""
+        if self._gathered is not None:
+            return self._gathered[1:]
+        return self.rows.answers(self.order, self.window.edges[0], self.window.edges[-1])
+
+    def edges(self, first_step: int, count: int) -> list[int]:
+        """Where the batches of so many steps begin, and where the last one ends, counted from the window's begin."""
+        first = first_step - self.window.first_step
+        return [edge - self.window.edges[0] for edge in self.window.edges[first : first + count + 1]]
+
+    def numbers(self, first_step: int, count: int) -> Tensor:
+        """The numbers of the rows of so many steps."""
+        first = first_step - self.window.first_step
+        start, end = self.window.edges[first], self.window.edges[first + count]
+        return torch.arange(start, end, device=self.rows.x.device) if self.order is None else self.order[start:end]
 
 
 @dataclass(frozen=True, slots=True)

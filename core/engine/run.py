@@ -129,10 +129,10 @@ def _fit(
         for window in a.batching.windows(a.epoch, a.step_in_epoch):
             # The rows of some dozen steps are gathered at once; each batch is then a slice.
             rows = window.take(a.train, order)
-            batches = window.batches(rows, a.step_in_epoch)
-            lrs = a.pace.lrs(a.step, len(batches))
+            count = window.last_step - a.step_in_epoch
+            lrs = a.pace.lrs(a.step, count)
             place = 0
-            while place < len(batches):
+            while place < count:
                 # Every way to end early meets here, between two steps, with the whole state at hand.
                 reason = should_stop() or clock.time_limit()
                 if reason is not None:
@@ -142,21 +142,21 @@ def _fit(
                 while (change := timeline.due(a.step)) is not None:
                     made = a.make(change)
                     yield Changed(made.number, a.run_step, a.epoch, made.fields)
-                    lrs[place:] = a.pace.lrs(a.step, len(batches) - place)
+                    lrs[place:] = a.pace.lrs(a.step, count - place)
                 if clock.is_due():
                     yield clock.progress(a)
                     if keeper.is_due_within(run.checkpoint_every_s) and a.is_finite():
                         yield from keeper.write(a.snapshot(elapsed_s=clock.elapsed_s))
 
                 # Forward, backward, update.
-                end = place + timeline.steps_before_next(a.step, a.stride(len(batches) - place))
-                yield Due(a, batches[place:end], lrs[place:end])
+                end = place + timeline.steps_before_next(a.step, a.stride(count - place))
+                yield Due(a, rows, lrs[place:end])
                 place = end
                 if a.watch.has_seen:
                     yield from reports.seen(a)
 
             # Reading a loss waits for the device and costs as much as a step: once a window is enough.
-            if not math.isfinite(a.tally.close_window(rows)):
+            if not math.isfinite(a.tally.close_window(*rows.answers())):
                 yield from reports.diverge(a, keeper)
             if reports.has_row_within(a):
                 yield reports.row(a, a.tally.end_row() | {"lr": lrs[-1]})

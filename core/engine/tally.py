@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from core.engine.losses import Loss
-from core.engine.rows import Batch
 
 _EMPTY = {"loss": 0.0, "weight": 0.0, "right": 0.0, "norm": 0.0, "steps": 0.0, "extra": 0.0, "extra_steps": 0.0}
 
@@ -38,9 +37,9 @@ class Tally:
         if gradient_norm is not None:
             self._norms.append(gradient_norm)
 
-    def close_window(self, window: Batch) -> float:
-        """Adds the window's figures to the sums and returns its loss, which is not finite when the run diverged."""
-        _, target, weight = window
+    def close_window(self, target: Tensor, weight: Tensor | None) -> float:
+        """Adds the figures of the window with these targets (N, ...) and loss weights (N,) to the sums; returns its
+        loss, which is not finite when the run diverged."""
         with torch.inference_mode():
             outputs = torch.cat(self._outputs)
             each = self._loss.each(outputs, target).double()

@@ -98,7 +98,7 @@ def _batches(a: Assembly) -> Iterator[Batch]:
     while True:
         order = a.order()
         for window in a.batching.windows(a.epoch, a.step_in_epoch):
-            yield from window.batches(window.take(a.train, order), a.step_in_epoch)
+            yield from window.take(a.train, order).batches(a.step_in_epoch)
 
 
 def _run(a: Assembly, entrant: Entrant, steps: int, every: int | None) -> _Track:

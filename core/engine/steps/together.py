@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Literal
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from core.engine.assembly import Assembly
+from core.engine.learner import Learner
 from core.engine.microscope import Microscope
-from core.engine.optimizers import FirstOrder
+from core.engine.optimizers import FirstOrder, LookAhead
 from core.engine.steps.due import Due
+from core.engine.steps.gathering import gathered, shift_of
 from core.engine.steps.graphed import Gradients, gradients_of
-from core.engine.steps.kernels import LINE, LINE_BYTES
 from core.engine.steps.solo import Direct
 from core.engine.steps.stack import Part, likeness
 
@@ -67,8 +68,9 @@ def goes_together(due: Due) -> bool:
 
 def _layout(due: Due) -> Hashable:
     """How the rows of the steps lie in memory."""
-    first, _, weight = due.batches[0]
-    return tuple(x.shape[0] for x, _, _ in due.batches), _shift(first), weight is None
+    edges = due.edges()
+    sizes = tuple(end - start for start, end in pairwise(edges))
+    return sizes, shift_of(due.a.train.x, edges[0]), due.a.train.loss_weight is None
 
 
 def _part(a: Assembly) -> Part:
@@ -83,67 +85,56 @@ def _optimizer(a: Assembly) -> FirstOrder:
 
 def _take(group: Sequence[Due], stack: Gradients) -> None:
     """Each step for all runs before the next one."""
-    optimizers = [_optimizer(due.a) for due in group]
-    numbers = [due.a.step for due in group]
-    x, target = _gathered(group, 0), _gathered(group, 1)
-    weight = None if group[0].batches[0][2] is None else _gathered(group, 2)
-    looks = _opened(group)
+    runs = [due.a for due in group]
+    learners, optimizers = [a.learner for a in runs], [_optimizer(a) for a in runs]
+    looking_ahead = [optimizer for optimizer in optimizers if isinstance(optimizer, LookAhead)]
+    finishing = [learner for learner in learners if learner.has_penalty or learner.has_clip]
+    clipping = [a for a in runs if a.learner.has_clip]
+    rows, where = [a.train for a in runs], torch.stack([due.numbers() for due in group])
+    edges = group[0].edges()
+    numbers = [a.step for a in runs]
+    looks = _opened(runs)
     outputs: list[Tensor] = []
-    start = 0
-    for place, (rows, _, _) in enumerate(group[0].batches):
-        here = slice(start, start + rows.shape[0])
+    for (start, end), lrs in zip(pairwise(edges), zip(*(due.lrs for due in group), strict=True), strict=True):
         numbers = [number + 1 for number in numbers]
-        for optimizer in optimizers:
-            optimizer.begin()
-        weights = None if weight is None else weight[:, here]
-        outputs.append(stack.gradients(x[:, here], target[:, here], weights, numbers, looks))
-        _show_gradients(looks, group, outputs[-1])
-        for due, optimizer, number in zip(group, optimizers, numbers, strict=True):
-            due.a.learner.finish()
-            optimizer.update(due.lrs[place], number)
-            due.a.tally.add_norm(due.a.learner.gradient_norm)
-        start = here.stop
-    for due, own, number in zip(group, torch.cat(outputs, 1).unbind(), numbers, strict=True):
-        due.a.tally.add(own)
-        due.a.step = number
+        x, target, weight = gathered(rows, where[:, start - edges[0] : end - edges[0]], start)
+        for ahead in looking_ahead:
+            ahead.begin()
+        outputs.append(stack.gradients(x, target, weight, numbers, looks))
+        if looks:
+            _show_gradients(looks, learners, outputs[-1], target, weight)
+        for learner in finishing:
+            learner.finish()
+        for optimizer, lr, number in zip(optimizers, lrs, numbers, strict=True):
+            optimizer.update(lr, number)
+        for a in clipping:
+            a.tally.add_norm(a.learner.gradient_norm)
+    for a, own, number in zip(runs, torch.cat(outputs, 1).unbind(), numbers, strict=True):
+        a.tally.add(own)
+        a.step = number
     for microscope in looks:
         if microscope is not None:
             microscope.close()
 
 
-def _opened(group: Sequence[Due]) -> list[Microscope | None]:
-    """The microscopes of the runs whose next step is to be looked at, which each comes to alone; empty without any."""
-    looks = [due.a.watch.microscope if due.a.watch.is_due(due.a.step + 1) else None for due in group]
-    for due, microscope in zip(group, looks, strict=True):
+def _opened(runs: Sequence[Assembly]) -> list[Microscope | None]:
+    """The microscopes of the runs whose next step is to be looked at, which each takes by itself; empty without any."""
+    looks = [a.watch.microscope if a.watch.is_due(a.step + 1) else None for a in runs]
+    for a, microscope in zip(runs, looks, strict=True):
         if microscope is not None:
-            microscope.open(due.a.step + 1)
+            microscope.open(a.step + 1)
     return looks if any(looks) else []
 
 
-def _show_gradients(looks: Sequence[Microscope | None], group: Sequence[Due], outputs: Tensor) -> None:
-    """Lets those who look on see the loss and the gradients of the step, whose outputs are (M, N, O)."""
-    for microscope, due, own in zip(looks, group, outputs.unbind() if looks else (), strict=False):
+def _show_gradients(
+    looks: Sequence[Microscope | None],
+    learners: Sequence[Learner],
+    outputs: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+) -> None:
+    """Lets those who look on see the loss and the gradients of the step."""
+    weights = [None] * len(looks) if weight is None else weight.unbind()
+    for microscope, learner, *batch in zip(looks, learners, outputs, target, weights, strict=True):
         if microscope is not None:
-            _, target, weight = due.batches[0]
-            microscope.gradients(due.a.learner.loss(own, target, weight))
-
-
-def _gathered(group: Sequence[Due], side: Literal[0, 1, 2]) -> Tensor:
-    """(M, rows of all steps, ...) of x, target or weight; each run's rows begin in their line of memory as alone."""
-    spans = [_span([part for batch in due.batches if (part := batch[side]) is not None]) for due in group]
-    first = spans[0]
-    shift, size = _shift(first), first.numel()
-    stride = ((shift + size) // LINE + 1) * LINE
-    room = first.new_empty(len(spans), stride)[:, shift : shift + size].view(len(spans), *first.shape)
-    return torch.stack(spans, out=room)
-
-
-def _span(batches: Sequence[Tensor]) -> Tensor:
-    """The rows of batches that follow each other in one tensor, which is how windows are cut."""
-    first = batches[0]
-    return first.as_strided((sum(batch.shape[0] for batch in batches), *first.shape[1:]), first.stride())
-
-
-def _shift(rows: Tensor) -> int:
-    """Values between the begin of a line of memory and that of the rows."""
-    return rows.data_ptr() % LINE_BYTES // rows.element_size()
+            microscope.gradients(learner.loss(*batch))

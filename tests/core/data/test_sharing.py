@@ -10,7 +10,7 @@ import pytest
 
 from core.data.builtin import make_builtin
 from core.data.prepare import Prepared, prepare
-from core.data.sharing import shared_preparations
+from core.data.sharing import derived_once, shared_preparations
 from core.spec.limits import Limits
 from core.spec.plan import check_job
 
@@ -76,3 +76,16 @@ def test_outside_of_the_block_nothing_is_kept(tmp_path: Path) -> None:
         inside = asked(tmp_path)
     assert asked(tmp_path) is not inside
     assert asked(tmp_path) is not asked(tmp_path)
+
+
+def test_what_is_made_of_a_preparation_is_made_once_for_each_key(tmp_path: Path) -> None:
+    with shared_preparations():
+        shared = asked(tmp_path)
+        first = derived_once(shared, "rows", lambda: ["made"])
+        assert derived_once(shared, "rows", lambda: ["again"]) is first
+        assert derived_once(shared, "other rows", lambda: ["again"]) == ["again"]
+        other = asked(tmp_path, data={"dataset": "iris", "split": {"seed": 1}})
+        assert derived_once(other, "rows", lambda: ["of the other"]) == ["of the other"]
+        # that is what is kept now
+        assert derived_once(shared, "rows", lambda: ["anew"]) == ["anew"]
+    assert derived_once(other, "rows", lambda: ["alone"]) == ["alone"]

@@ -58,9 +58,16 @@ def test_batches_hold_the_rows_of_the_order() -> None:
     order = torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])
     batching = plan_batches(10, 4, 1, None, needs_two=False)
     (window,) = batching.windows(0, 0)
-    batches = window.batches(window.take(rows, order), 1)
+    taken = window.take(rows, order)
+    answers = [part.tolist() for part in taken.answers() if part is not None]
+    batches = taken.batches(1)
     assert [target.tolist() for _, target, _ in batches] == [[5, 9, 2, 6], [8, 7]]
     assert [weight.tolist() for _, _, weight in batches if weight is not None] == [[5, 9, 2, 6], [8, 7]]
+    # whether or not they were gathered before
+    assert answers == [part.tolist() for part in taken.answers() if part is not None] == [order.tolist()] * 2
+    assert taken.numbers(1, 2).tolist() == [5, 9, 2, 6, 8, 7]
+    assert taken.edges(1, 2) == [4, 8, 10]
+    assert window.take(rows, None).numbers(1, 1).tolist() == [4, 5, 6, 7]
 
 
 def test_an_order_is_a_permutation_and_a_function_of_seed_and_epoch() -> None:

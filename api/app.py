@@ -19,8 +19,10 @@ from api.documents import VERSION, make_document
 from api.drawing import Drawn
 from api.edge import Edge, is_loopback
 from api.gather import Gather
+from api.given import Given
 from api.idempotency import Replayed
 from api.parts import Parts
+from api.polling import unchanged
 from api.rendered import Rendered
 from api.routes import (
     analyses,
@@ -37,6 +39,7 @@ from api.routes import (
 )
 from api.telemetry import Telemetry
 from api.watcher import Ear, Watcher
+from core.db.commits import Commits
 from core.db.session import make_engine, make_sessions, reading, transaction
 from core.ids import ANALYSIS
 from core.queue import Queue
@@ -86,6 +89,7 @@ def make_parts(settings: Settings) -> Parts:
     engine = make_engine(settings.database_url, pool_size=POOL_SIZE)
     sessions = make_sessions(engine)
     telemetry = Telemetry()
+    commits = Commits(engine)
     looking = ThreadPoolExecutor(LOOKS_AT_ONCE, "looking")
 
     def look_at_keys(tokens: Collection[str]) -> Mapping[str, Principal]:
@@ -109,14 +113,16 @@ def make_parts(settings: Settings) -> Parts:
         predict_wait_s=settings.predict_wait_s,
         uploads_dir=settings.data_dir / "uploads",
         engine=engine,
+        commits=commits,
         sessions=sessions,
         store=open_store(sessions, settings.storage),
         queue=Queue(settings.redis_url, settings.queue),
         telemetry=telemetry,
         looking=looking,
         principals=Gather(look_at_keys, looking),
-        heads=Gather(look_at_jobs, looking),
+        heads=Gather(look_at_jobs, looking, commits.count),
         rendered=Rendered(),
+        given=Given(),
         rendering=CapacityLimiter(PAGES_AT_ONCE),
         submitting=CapacityLimiter(SUBMISSIONS_AT_ONCE),
         jobs=Watcher(look_at_jobs, telemetry),
@@ -149,6 +155,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
                 await task
         parts.looking.shutdown(wait=False)
         await run_in_threadpool(parts.queue.close)
+        parts.commits.close()
         parts.engine.dispose()
 
 
@@ -181,7 +188,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(Replayed, _replay)
     for module in ROUTERS:
         app.include_router(module.router)
-    app.add_middleware(Edge, telemetry=app.state.parts.telemetry, local_only=settings.auth == "off")
+    parts: Parts = app.state.parts
+    shortcut = partial(unchanged, parts)
+    app.add_middleware(Edge, telemetry=parts.telemetry, local_only=settings.auth == "off", shortcut=shortcut)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]  # FastAPI's own way to extend the document
     return app
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import structlog
 from fastapi import Depends, Header, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 from sqlalchemy.orm import Session
 
 from api import bodies
@@ -41,15 +42,27 @@ async def get_principal(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Principal:
     """Who asks, as the database knows the key now; no connection is held while a body comes in."""
-    parts = parts_of(request)
+    del credentials  # declared for the document
+    return await principal_of(parts_of(request), request.headers.get("authorization"))
+
+
+async def principal_of(parts: Parts, authorization: str | None) -> Principal:
+    """Who sends this header; raises Unauthenticated."""
     if parts.auth == "off":
         return LOCAL
-    if credentials is None:
+    scheme, token = get_authorization_scheme_param(authorization)
+    if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("this call needs a key and none was sent")
-    who = await parts.principals(credentials.credentials)
+    who = await parts.principals(token)
     if who is None:
         raise Unauthenticated("the key is unknown, revoked or expired")
     return who
+
+
+def admit(who: Principal, scope: str) -> None:
+    """Raises Forbidden unless they may; the request's log line says who they are."""
+    structlog.contextvars.bind_contextvars(project=who.project, key_id=who.key_id)
+    who.require(scope)
 
 
 Who = Annotated[Principal, Depends(get_principal)]
@@ -58,8 +71,7 @@ Who = Annotated[Principal, Depends(get_principal)]
 def _with_scope(scope: Literal["read", "write", "admin"]) -> Callable[[Principal], Awaitable[Principal]]:
     # async, so that what is bound here is seen by the request's log line: a thread has its own context
     async def check(who: Who) -> Principal:
-        structlog.contextvars.bind_contextvars(project=who.project, key_id=who.key_id)
-        who.require(scope)
+        admit(who, scope)
         return who
 
     return check

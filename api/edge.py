@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -19,10 +21,13 @@ from core.ids import uuid7_hex
 log = structlog.get_logger("api.request")
 GOOD_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-# asked for every few seconds by machines: they would drown the log
+# asked for every few seconds by machines: they would drown the log, as would those who are told that nothing is new
 QUIET = {"/healthz", "/readyz", "/metrics"}
+Shortcut = Callable[[Scope], Awaitable[ASGIApp | None]]
+"""The answer to a request that needs no route, None for one that does."""
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """True for names and addresses that only this machine reaches."""
     host = host.strip("[]").lower().rstrip(".")
@@ -61,10 +66,11 @@ def refusal(scope: Scope, *, local_only: bool) -> tuple[int, str, str] | None:
 class Edge:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, *, telemetry: Telemetry, local_only: bool) -> None:
+    def __init__(self, app: ASGIApp, *, telemetry: Telemetry, local_only: bool, shortcut: Shortcut) -> None:
         self.app = app
         self.telemetry = telemetry
         self.local_only = local_only
+        self.shortcut = shortcut
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,6 +113,8 @@ class Edge:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if why := refusal(scope, local_only=self.local_only):
             await problem(*why)(scope, receive, send)
+        elif known := await self.shortcut(scope):
+            await known(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -115,5 +123,5 @@ class Edge:
         # a method that a client made up must not make a series
         method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "DELETE", "PATCH", "PUT"} else "OTHER"
         self.telemetry.answered(method, route, status, seconds)
-        write = log.debug if route in QUIET else log.info
+        write = log.debug if route in QUIET or status == 304 else log.info
         write("request", method=method, path=scope["path"], status=status, ms=round(seconds * 1000, 1))

@@ -12,9 +12,11 @@ from sqlalchemy import Engine
 
 from api.drawing import Drawn
 from api.gather import Gather
+from api.given import Given
 from api.rendered import Rendered
 from api.telemetry import Telemetry
 from api.watcher import Watcher
+from core.db.commits import Commits
 from core.db.session import Sessions
 from core.queue import Queue
 from core.services.principal import Principal
@@ -34,6 +36,7 @@ class Parts:
     predict_wait_s: float
     uploads_dir: Path
     engine: Engine
+    commits: Commits
     sessions: Sessions
     store: BlobStore
     queue: Queue
@@ -42,6 +45,7 @@ class Parts:
     principals: Gather[str, Principal]
     heads: Gather[str, Head]
     rendered: Rendered
+    given: Given
     rendering: CapacityLimiter
     submitting: CapacityLimiter
     jobs: Watcher

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api.gather import Gather
+from api.gather import ALONG, Gather
 
 
 class Table:
@@ -95,3 +95,70 @@ def test_a_look_that_fails_is_everybodys_error_and_the_next_one_succeeds() -> No
         assert await ask("a") == 1
 
     asking(scenario)
+
+
+class Counted(Table):
+    """A table whose database counts its commits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: int | None = 0
+
+    def write(self, **values: int) -> None:
+        self.values |= values
+        self.commits = (self.commits or 0) + 1
+
+
+def counting(scenario: Callable[[Gather[str, int], Counted], Awaitable[None]]) -> Counted:
+    table = Counted()
+
+    async def run(executor: ThreadPoolExecutor) -> None:
+        await asyncio.wait_for(scenario(Gather(table.look, executor, lambda: table.commits), table), 10)
+
+    with ThreadPoolExecutor(1) as executor:
+        asyncio.run(run(executor))
+    return table
+
+
+def test_until_the_next_commit_nobody_looks_again() -> None:
+    async def scenario(ask: Gather[str, int], table: Counted) -> None:
+        assert [await ask("a"), await ask("a"), await ask("?"), await ask("?")] == [1, 1, None, None]
+        table.write(a=2)
+        assert [await ask("a"), await ask("?"), await ask("a")] == [2, None, 2]
+
+    # what was asked for lately is looked up along
+    assert counting(scenario).looks == [{"a"}, {"?"}, {"a", "?"}]
+
+
+def test_a_commit_during_a_look_is_seen_by_the_next_question() -> None:
+    async def scenario(ask: Gather[str, int], table: Counted) -> None:
+        table.hold.clear()
+        early = asyncio.create_task(ask("a"))
+        await begun(table)
+        table.write(a=2)
+        table.hold.set()
+        assert await early == 1
+        assert await ask("a") == 2
+
+    counting(scenario)
+
+
+def test_without_a_count_each_question_is_looked_up() -> None:
+    async def scenario(ask: Gather[str, int], table: Counted) -> None:
+        table.commits = None
+        assert [await ask("a"), await ask("a")] == [1, 1]
+
+    assert counting(scenario).looks == [{"a"}, {"a"}]
+
+
+def test_what_is_kept_and_looked_up_along_is_bounded() -> None:
+    async def scenario(ask: Gather[str, int], table: Counted) -> None:
+        for number in range(10 * ALONG):
+            await ask(f"no {number}")
+        table.write(a=2)
+        assert await ask("a") == 2
+        assert await ask("no 1") is None
+
+    table = counting(scenario)
+    assert max(len(look) for look in table.looks) == ALONG
+    assert table.looks[-1] == {"no 1"}

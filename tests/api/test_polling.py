@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import event
 
@@ -69,9 +70,10 @@ def test_an_etag_is_answered_from_one_row_of_jobs(live: Live, running: str, path
     with statements(live) as asked:
         answer = live.http.get(address, headers={"If-None-Match": etag})
     assert (answer.status_code, answer.headers["etag"], answer.content) == (304, etag, b"")
-    assert len(asked) == 1, asked
-    assert "FROM jobs" in asked[0]
-    assert not any(table in asked[0] for table in ("metrics", "job_events", "job_specs"))
+    # none where the database tells that nothing was committed since
+    assert len(asked) <= (live.parts.engine.dialect.name != "sqlite"), asked
+    assert all("FROM jobs" in one for one in asked)
+    assert not any(table in one for table in ("metrics", "job_events", "job_specs") for one in asked)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -81,7 +83,7 @@ def test_a_page_is_read_once_for_all_who_ask(live: Live, running: str, path: str
     with statements(live) as asked:
         again = live.http.get(address)
     assert (again.content, again.headers["etag"]) == (first.content, first.headers["etag"])
-    assert len(asked) == 1, asked
+    assert len(asked) <= (live.parts.engine.dialect.name != "sqlite"), asked
 
 
 def test_a_page_that_is_full_keeps_its_etag_while_the_job_goes_on(live: Live, running: str) -> None:
@@ -263,3 +265,38 @@ def test_an_id_that_is_none_harms_nobody_who_asks_beside_it(live: Live, running:
     with ThreadPoolExecutor(8) as threads:
         asked = [threads.submit(live.http.get, f"/v1/jobs/{one}") for one in [job_id, running] * 8]
         assert [one.result(10).status_code for one in asked] == [404, 200] * 8
+
+
+def test_who_asks_again_is_counted_under_the_same_route_and_has_the_same_headers(live: Live, running: str) -> None:
+    address = f"/v1/jobs/{running}/metrics?limit=2"
+    etag = {"If-None-Match": live.http.get(address).headers["etag"]}
+    again, once_more = (live.http.get(address, headers={**etag, "X-Request-ID": f"r{n}"}) for n in range(2))
+    assert [again.status_code, once_more.status_code] == [304, 304]
+    assert {*again.headers.items()} ^ {*once_more.headers.items()} == {("x-request-id", "r0"), ("x-request-id", "r1")}
+    counted = live.http.get("/metrics").text
+    assert 'netmill_http_requests_total{method="GET",route="/v1/jobs/{job_id}/metrics",status="304"}' in counted
+    assert 'route="unmatched",status="304"' not in counted
+
+
+def test_a_known_etag_is_no_answer_to_another_question(live: Live, running: str) -> None:
+    """The same ETag at another page, in a long poll, or from one who wants a stream."""
+    metrics, events = f"/v1/jobs/{running}/metrics?limit=3", f"/v1/jobs/{running}/events"
+    etag = {"If-None-Match": live.http.get(metrics).headers["etag"]}
+    assert live.http.get(metrics, headers=etag).status_code == 304
+    assert live.http.get(f"{metrics}&after=1", headers=etag).status_code == 200
+    assert live.http.get(f"/v1/jobs/{running}", headers=etag).status_code == 200
+    assert live.http.head(metrics, headers=etag).status_code == 304
+    assert live.http.post(metrics, headers=etag).status_code == 405
+    known = {"If-None-Match": live.http.get(events).headers["etag"]}
+    assert live.http.get(events, headers=known).status_code == 304
+    with live.http.stream("GET", events, headers={**known, "Accept": "text/event-stream"}) as stream:
+        assert (stream.status_code, stream.headers["content-type"].split(";")[0]) == (200, "text/event-stream")
+
+
+def test_a_known_etag_opens_nothing_to_another_project(guarded: Live) -> None:
+    mine, other = key_of(guarded, "mine"), key_of(guarded, "other")
+    address = f"/v1/jobs/{guarded.http.post('/v1/jobs', json=SPEC, headers=mine).json()['id']}"
+    etag = {"If-None-Match": guarded.http.get(address, headers=mine).headers["etag"]}
+    assert guarded.http.get(address, headers={**mine, **etag}).status_code == 304
+    assert guarded.http.get(address, headers={**other, **etag}).status_code == 404
+    assert httpx.get(f"{guarded.url}{address}", headers=etag).status_code == 401

@@ -12,9 +12,9 @@ from core.db.session import transaction
 from core.services import protocol
 from core.services.protocol import Claim, Room
 from worker import posix
+from worker.crew import Crew
 from worker.heart import Heart
 from worker.held import HeldJob
-from worker.supervisor import Supervisor
 from worker.tools import Tools
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ class Slots:
                 return
         self._work(self._claim())
 
-    def _work(self, run: Supervisor | None) -> None:
+    def _work(self, run: Crew | None) -> None:
         """Runs this and whatever is queued after it, and gives the slot back."""
         try:
             while run is not None:
@@ -73,7 +73,7 @@ class Slots:
         finally:
             self._free.release()
 
-    def _claim(self) -> Supervisor | None:
+    def _claim(self) -> Crew | None:
         # a worker that cannot train must leave the jobs to others
         if self._draining.is_set() or not self._tools.forks.is_ready():
             return None
@@ -93,7 +93,7 @@ class Slots:
             return None
         log.info("jobs_claimed", jobs={claim.job_id: claim.fence for claim in claims})
         held = [HeldJob(claim, self._tools.options, beat=sent_at, told=claim.change_seq) for claim in claims]
-        return Supervisor(self._tools, held)
+        return Crew(self._tools, held)
 
     def _claim_together(self) -> list[Claim]:
         options = self._tools.options

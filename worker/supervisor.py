@@ -37,10 +37,14 @@ _PIPE_BYTES = 1 << 20
 
 
 class Supervisor:
-    """Trains jobs together in one runner. One that ends, is stopped or is lost leaves it; the others go on."""
+    """Trains jobs together in one runner. One that ends, is stopped or is lost leaves it; the others go on.
 
-    def __init__(self, tools: Tools, jobs: Sequence[HeldJob]) -> None:
+    `runners` is how many there are in its slot, which share the slot's memory.
+    """
+
+    def __init__(self, tools: Tools, jobs: Sequence[HeldJob], runners: int = 1) -> None:
         self._tools = tools
+        self._runners = runners
         self._jobs = {job.job_id: job for job in jobs}
         self._recorder = Recorder(tools)
         self._child: Child | None = None
@@ -127,7 +131,7 @@ class Supervisor:
             "schema": self.jobs[0].claim.schema,
             "checkpoint_every_s": options.checkpoint_every_s,
             "threads": options.threads,
-            "memory_bytes": options.memory_bytes,
+            "memory_bytes": options.memory_bytes // self._runners,
         }
 
     def _materialise_resume(self, job: HeldJob, workdir: Path) -> tuple[Path, Path] | None:

@@ -15,6 +15,7 @@ from core.services.principal import LOCAL
 from core.spec.limits import Limits
 from tests.support.house import LONG, House, WorkerProcess
 from tests.support.training import AT_ONCE
+from worker.crew import LEAST, deal
 
 
 def specs(count: int, **training: Any) -> list[dict[str, Any]]:
@@ -164,3 +165,32 @@ def test_one_that_is_taken_away_is_let_go_alone(lived_in: tuple[House, WorkerPro
     taken = house.until(ids[1], "succeeded")
     assert (taken.attempt, taken.cohort, taken.resume_exact) == (2, None, True)
     assert ends(house, ids) == undisturbed(house, wanted)
+
+
+def test_a_slot_with_two_processors_deals_a_claim_over_two_runners(house: House) -> None:
+    """The death of one of them is the crash of its own jobs alone; all come to what they come to by themselves."""
+    wanted = specs(2 * LEAST, epochs=20, batch_size=8)
+    ids = house.submit_all(wanted)
+    worker = house.start(NETMILL_THREADS="2")
+    for job_id in ids:
+        house.until_epoch(job_id, 2)
+    runners = worker.children("runner")
+    assert len(runners) == 2
+    os.kill(runners[0], signal.SIGKILL)
+    ended = [house.until(job_id, "succeeded") for job_id in ids]
+    assert sorted(view.attempt for view in ended) == [1] * LEAST + [2] * LEAST
+    assert all(view.resume_exact for view in ended if view.attempt == 2)
+    assert f"with {LEAST - 1} other jobs in it" in house.logs()
+    by_attempt = {view.attempt: n for n, view in enumerate(ended)}
+    for n in by_attempt.values():
+        assert alone(house, [wanted[n]]) == ends(house, [ids[n]])
+
+
+def test_shares_are_equal_and_none_is_small() -> None:
+    jobs: list[Any] = list(range(64))
+    assert [len(share) for share in deal(jobs, 2)] == [32, 32]
+    assert [len(share) for share in deal(jobs[:35], 4)] == [9, 9, 9, 8]
+    assert deal(jobs[: 2 * LEAST - 1], 2) == [jobs[: 2 * LEAST - 1]]
+    assert deal(jobs, 1) == [jobs]
+    assert deal(jobs[:1], 8) == [[0]]
+    assert sorted(job for share in deal(jobs, 3) for job in share) == jobs

@@ -17,6 +17,13 @@ _EVALUATIONS = 25
 _SCRATCH = "al"
 
 
+class _WithoutDynamo(torch.optim.LBFGS):
+    """PyTorch's own, built without importing torch._dynamo: that takes a second, and nothing of it is used."""
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group.__wrapped__(self, param_group)  # type: ignore[attr-defined]  # functools.wraps
+
+
 class LBFGS:
     """Several evaluations a step; remembers the last gradients."""
 
@@ -25,7 +32,7 @@ class LBFGS:
     def __init__(self, optimizer: spec.LBFGS, flat: FlatParameters) -> None:
         self._parameter = nn.Parameter(flat.values)
         self._parameter.grad = flat.gradients
-        self._inner = torch.optim.LBFGS(
+        self._inner = _WithoutDynamo(
             [self._parameter],
             lr=optimizer.lr,
             max_iter=optimizer.max_iter,
@@ -37,6 +44,9 @@ class LBFGS:
         )
 
     def step(self, evaluate: Callable[[], tuple[Tensor, Tensor]], lr: float, k: int) -> Tensor:  # noqa: ARG002 - it counts by itself
+        if lr == 0:
+            # where a schedule ends at zero nothing moves, and PyTorch's line search would divide by it
+            return evaluate()[1]
         first: list[Tensor] = []
 
         def closure() -> float:

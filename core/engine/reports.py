@@ -125,7 +125,7 @@ def _told_apart(values: dict[str, float]) -> tuple[dict[str, float | None], tupl
 def stop(a: Assembly, keeper: Keeper, clock: Clock, reason: StopReason) -> Iterator[Event]:
     """The state as it stands, written down, and why; one that is not finite would spoil the last that is."""
     if not a.is_finite():
-        yield from diverge(a, keeper)
+        yield from diverge(a, keeper, clock)
     yield clock.progress(a)
     yield from keeper.write(a.snapshot(elapsed_s=clock.elapsed_s))
     if reason is StopReason.TIME_LIMIT:
@@ -140,8 +140,9 @@ def stop(a: Assembly, keeper: Keeper, clock: Clock, reason: StopReason) -> Itera
     yield Stopped(reason=reason.value, epoch=a.epoch, step=a.run_step)
 
 
-def diverge(a: Assembly, keeper: Keeper) -> Iterator[Event]:
-    """The last finite state if it was only held, the row that shows it, and the reason."""
+def diverge(a: Assembly, keeper: Keeper, clock: Clock) -> Iterator[Event]:
+    """Where the run stands, the last finite state if it was only held, the row that shows it, and the reason."""
+    yield clock.progress(a)
     yield from keeper.flush()
     values = a.tally.end_epoch()
     yield row(a, values | {"train.loss": math.nan})

@@ -145,7 +145,7 @@ def _fit(
                     lrs[place:] = a.pace.lrs(a.step, count - place)
                 if clock.is_due():
                     yield clock.progress(a)
-                    if keeper.is_due_within(run.checkpoint_every_s) and a.is_finite():
+                    if a.step and keeper.is_due_within(run.checkpoint_every_s) and a.is_finite():
                         yield from keeper.write(a.snapshot(elapsed_s=clock.elapsed_s))
 
                 # Forward, backward, update.
@@ -157,7 +157,7 @@ def _fit(
 
             # Reading a loss waits for the device and costs as much as a step: once a window is enough.
             if not math.isfinite(a.tally.close_window(*rows.answers())):
-                yield from reports.diverge(a, keeper)
+                yield from reports.diverge(a, keeper, clock)
             if reports.has_row_within(a):
                 yield reports.row(a, a.tally.end_row() | {"lr": lrs[-1]})
 
@@ -171,7 +171,7 @@ def _fit(
 def _end_epoch(a: Assembly, keeper: Keeper, clock: Clock, lr: float) -> Iterator[Event]:
     """What the epoch came to, whether it is the best so far, and its state."""
     if not a.is_finite():
-        yield from reports.diverge(a, keeper)
+        yield from reports.diverge(a, keeper, clock)
     values = a.tally.end_epoch() | reports.end_of_epoch(a) | {"lr": lr}
     value = values.get(a.best.monitor)
     is_best = a.note_best(value)

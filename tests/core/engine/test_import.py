@@ -21,6 +21,12 @@ assert not torch.cuda.is_initialized()
 names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 # polars waits in one that holds nothing
 print(len([name for name in names if not name.startswith("polars-ooc")]))
+
+from core.engine.flat import FlatParameters
+from core.engine.optimizers import build_optimizer
+from core.spec.optimizers import LBFGS
+build_optimizer(LBFGS(), FlatParameters(torch.nn.Linear(1, 1)))
+assert "torch._dynamo" not in sys.modules, "L-BFGS costs a second"
 """
 
 

@@ -117,6 +117,19 @@ def test_lbfgs_of_one_iteration_moves() -> None:
     assert all(later < earlier for earlier, later in pairwise(losses)), losses
 
 
+def test_lbfgs_stands_still_where_a_schedule_ends_at_zero() -> None:
+    """PyTorch's own line search divides by the rate."""
+    _, flat, evaluate = problem()
+    optimizer = build_optimizer(spec.LBFGS(), flat)
+    optimizer.step(evaluate, 0.5, 1)
+    before = flat.values.clone()
+    outputs = optimizer.step(evaluate, 0.0, 2)
+    assert torch.equal(flat.values, before)
+    assert torch.equal(outputs, evaluate()[1])
+    optimizer.step(evaluate, 0.5, 3)
+    assert not torch.equal(flat.values, before)
+
+
 def test_rmsprop_with_eps_inside_the_root() -> None:
     optimizer = spec.RMSprop(lr=0.05, alpha=0.9, eps=1e-2, eps_inside_root=True)
     _, flat, evaluate = problem()

@@ -151,6 +151,8 @@ def test_a_diverging_run_says_so_and_keeps_the_last_finite_state(bench: Bench) -
     assert row.epoch == failed.epoch
     assert row.values["train.loss"] is None
     assert "train.loss" in row.non_finite
+    # where it stands is told whenever it fails, not only where the clock had it told
+    assert last(events, Progress).step == row.step
     for checkpoint in (event for event in events if isinstance(event, Checkpoint)):
         assert all(torch.isfinite(tensor).all() for tensor in load_file(checkpoint.content_path).values())
     if failed.epoch and failed.epoch > 1:

@@ -37,6 +37,7 @@ from api.routes import (
     predictions,
     reference,
 )
+from api.submissions import Submissions
 from api.telemetry import Telemetry
 from api.watcher import Ear, Watcher
 from core.db.commits import Commits
@@ -65,8 +66,6 @@ POOL_SIZE = 10
 LOOKS_AT_ONCE = 2
 # more threads would render no more pages a second: they hold the interpreter's lock
 PAGES_AT_ONCE = 2
-# one checks its spec while the other commits; with more of them each takes longer and all together are slower
-SUBMISSIONS_AT_ONCE = 2
 
 
 class Refused(Exception):
@@ -90,7 +89,9 @@ def make_parts(settings: Settings) -> Parts:
     sessions = make_sessions(engine)
     telemetry = Telemetry()
     commits = Commits(engine)
+    queue = Queue(settings.redis_url, settings.queue)
     looking = ThreadPoolExecutor(LOOKS_AT_ONCE, "looking")
+    submitting = ThreadPoolExecutor(1, "submitting")
 
     def look_at_keys(tokens: Collection[str]) -> Mapping[str, Principal]:
         with reading(sessions) as session:
@@ -116,15 +117,23 @@ def make_parts(settings: Settings) -> Parts:
         commits=commits,
         sessions=sessions,
         store=open_store(sessions, settings.storage),
-        queue=Queue(settings.redis_url, settings.queue),
+        queue=queue,
         telemetry=telemetry,
         looking=looking,
+        submitting=submitting,
         principals=Gather(look_at_keys, looking),
         heads=Gather(look_at_jobs, looking, commits.count),
         rendered=Rendered(),
         given=Given(),
         rendering=CapacityLimiter(PAGES_AT_ONCE),
-        submitting=CapacityLimiter(SUBMISSIONS_AT_ONCE),
+        submissions=Submissions(
+            sessions,
+            queue,
+            submitting,
+            limits=settings.limits,
+            queue_name=settings.queue,
+            ttl_s=settings.idempotency_ttl_s,
+        ),
         jobs=Watcher(look_at_jobs, telemetry),
         questions=Watcher(look_at_questions, telemetry),
         uploading=CapacityLimiter(UPLOADS_AT_ONCE),
@@ -154,6 +163,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
             with suppress(asyncio.CancelledError):
                 await task
         parts.looking.shutdown(wait=False)
+        parts.submitting.shutdown(wait=False)
         await run_in_threadpool(parts.queue.close)
         parts.commits.close()
         parts.engine.dispose()

@@ -16,6 +16,7 @@ from api import bodies
 from api.bodies import Body
 from api.idempotency import Once, once
 from api.parts import Parts
+from api.replay import key_of
 from core.db.session import transaction
 from core.errors import Unauthenticated
 from core.services.principal import LOCAL, Principal
@@ -114,6 +115,13 @@ async def get_once(request: Request, who: Who, body: JsonBody, key: IdempotencyK
         yield right
 
 
+async def get_key(request: Request, key: IdempotencyKey = None) -> str | None:
+    """The key of this POST, for what takes it by itself."""
+    del key
+    return key_of(request)
+
+
+KeyDep = Annotated[str | None, Depends(get_key)]
 OnceDep = Annotated[Once, Depends(get_once, scope="function")]
 
 

@@ -7,7 +7,6 @@ the two cannot come apart; a request that failed gives its key back.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,16 +16,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api import replay
 from api.parts import Parts
 from core.db.session import Sessions, transaction
-from core.errors import Conflict, Invalid
 from core.services import idempotency
 from core.services.principal import Principal
-
-GOOD_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-KEPT_HEADERS = ("location", "content-type")
-WAIT_S = 5.0
-LOOK_S = 0.1
 
 
 class Replayed(Exception):
@@ -50,10 +44,8 @@ class Once:
         `kept` is stored instead when the answer holds what the database must not: a new key.
         """
         if self.key is not None:
-            stored = kept or response
-            headers = {name: stored.headers[name] for name in KEPT_HEADERS if name in stored.headers}
-            text = bytes(stored.body).decode()
-            idempotency.complete(session, self.who, self.key, status=stored.status_code, body=text, headers=headers)
+            of = replay.kept_of(kept or response)
+            idempotency.complete(session, self.who, self.key, status=of.status, body=of.body, headers=of.headers)
         return response
 
     def answer_alone(self, sessions: Sessions, response: Response) -> Response:
@@ -64,14 +56,6 @@ class Once:
             return self.answer(session, response)
 
 
-def key_of(request: Request) -> str | None:
-    """The key that was sent; raises Invalid when it cannot be one."""
-    key = request.headers.get("idempotency-key")
-    if key is not None and not GOOD_KEY.fullmatch(key):
-        raise Invalid("Idempotency-Key must be 1 to 255 printable ASCII characters without spaces", code="invalid_key")
-    return key
-
-
 @asynccontextmanager
 async def once(
     request: Request, parts: Parts, who: Principal, content: bytes, *, stale_s: float = 60.0
@@ -80,13 +64,11 @@ async def once(
 
     `stale_s`: seconds after which a request that took the key and never answered is taken for dead.
     """
-    key = key_of(request)
+    key = replay.key_of(request)
     if key is None:
         yield Once(who, None)
         return
-    address = f"{request.url.path}?{request.url.query}"
-    fingerprint = idempotency.request_hash(request.method, address, content)
-    await _take(parts, who, key, fingerprint, stale_s)
+    await _take(parts, who, key, replay.fingerprint_of(request, content), stale_s)
     try:
         yield Once(who, key)
     except Exception:
@@ -96,21 +78,14 @@ async def once(
 
 async def _take(parts: Parts, who: Principal, key: str, fingerprint: str, stale_s: float) -> None:
     """Returns when the key is ours; waits a while for one who has it."""
-    for _ in range(int(WAIT_S / LOOK_S)):
+    for _ in range(int(replay.WAIT_S / replay.LOOK_S)):
         found = await run_in_threadpool(_begin, parts, who, key, fingerprint, stale_s)
         if isinstance(found, idempotency.Mine):
             return
         if isinstance(found, idempotency.Replay):
-            headers = {**found.headers, "Idempotent-Replayed": "true"}
-            raise Replayed(Response(found.body, found.status, headers))
-        await asyncio.sleep(LOOK_S)
-    in_progress = Conflict(
-        f"a request with this Idempotency-Key is still under way after {WAIT_S:.0f} s",
-        code="idempotency_key_in_use",
-        hint="send the same request again later: it will get the same answer",
-    )
-    in_progress.retry_after_s = WAIT_S
-    raise in_progress
+            raise Replayed(replay.replayed(found))
+        await asyncio.sleep(replay.LOOK_S)
+    raise replay.under_way()
 
 
 def _begin(

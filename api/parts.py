@@ -14,6 +14,7 @@ from api.drawing import Drawn
 from api.gather import Gather
 from api.given import Given
 from api.rendered import Rendered
+from api.submissions import Submissions
 from api.telemetry import Telemetry
 from api.watcher import Watcher
 from core.db.commits import Commits
@@ -42,12 +43,13 @@ class Parts:
     queue: Queue
     telemetry: Telemetry
     looking: ThreadPoolExecutor
+    submitting: ThreadPoolExecutor
     principals: Gather[str, Principal]
     heads: Gather[str, Head]
     rendered: Rendered
     given: Given
     rendering: CapacityLimiter
-    submitting: CapacityLimiter
+    submissions: Submissions
     jobs: Watcher
     questions: Watcher
     uploading: CapacityLimiter

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -22,6 +22,8 @@ ANALYSIS_KEY = f"{PREFIX}analyses"
 HINTS_CHANNEL = f"{PREFIX}hints"
 # A wake-up older than this tells nothing that polling has not found by then.
 WAKE_EXPIRES_S = 300
+# More wake-ups than slots that might be free: who takes one works until nothing is queued.
+ENOUGH_WAKES = 16
 # After a failed call the broker is left alone for so long, so that a frozen one delays one request and not each.
 REST_S = 1.0
 _BROKEN = (redis.RedisError, KombuError, OSError)
@@ -95,6 +97,17 @@ class Queue:
                 WAKE_TASK, args=[job_id], queue=self._queue, retry=False, expires=WAKE_EXPIRES_S, ignore_result=True
             )
         )
+
+    def publish_wakes(self, job_ids: Sequence[str]) -> int:
+        """As `publish_wake` for jobs of one commit; how many were sent.
+
+        Each worker that takes one works until nothing is queued. So no more are sent once `ENOUGH_WAKES` lie in the
+        broker, which nobody is free to take.
+        """
+        lying: list[int] = [0]
+        if len(job_ids) > 1:
+            self._try(lambda: lying.append(int(self._client.llen(f"{PREFIX}{self._queue}"))))
+        return sum(self.publish_wake(job_id) for job_id in job_ids[: max(0, ENOUGH_WAKES - lying[-1])])
 
     def publish_predict(self, prediction_id: str) -> bool:
         """Tells a prediction process to look for this request; call it after the commit."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.orm import Session
 
@@ -13,6 +12,7 @@ from api.conditional import answer, conditional_model, matches, to_json
 from api.deps import (
     Cursor,
     JsonBody,
+    KeyDep,
     Limit,
     OnceDep,
     PartsDep,
@@ -21,14 +21,15 @@ from api.deps import (
     Wait,
     Writer,
     after_commit,
-    committed,
 )
 from api.documents import EXAMPLE_SPEC, SPEC_REF, conditionals, posts, problems, reads
 from api.parts import Parts
 from api.polling import Poll
 from api.rendered import Page
+from api.replay import fingerprint_of
 from api.schemas.common import Document
 from api.schemas.jobs import Continue, Job, JobPage
+from api.submissions import Asked, created
 from core.db.session import reading
 from core.services import changes, jobs
 from core.services.job_view import JobView
@@ -56,11 +57,6 @@ def wake(parts: Parts, session: Session, view: JobView, *, new: bool = False) ->
     return view
 
 
-def created(view: JobView) -> Response:
-    """The answer that tells of a new job."""
-    return answer(Job.of(view), status=201, headers={"Location": f"/v1/jobs/{view.id}"})
-
-
 @router.post("/v1/plan", response_model=Document, openapi_extra=SPEC_BODY, responses=posts())
 def plan_job(who: Reader, body: JsonBody, once: OnceDep, parts: PartsDep) -> Response:
     """A dry run: the spec with every default, layers with their sizes, costs and warnings, or all errors at once."""
@@ -70,15 +66,10 @@ def plan_job(who: Reader, body: JsonBody, once: OnceDep, parts: PartsDep) -> Res
 
 
 @router.post("/v1/jobs", status_code=201, response_model=Job, openapi_extra=SPEC_BODY, responses=posts())
-async def submit_job(who: Writer, body: JsonBody, once: OnceDep, parts: PartsDep) -> Response:
+async def submit_job(*, request: Request, who: Writer, body: JsonBody, key: KeyDep, parts: PartsDep) -> Response:
     """Queues a job; all errors of its spec come back at once."""
-
-    def submit() -> Response:
-        with committed(parts) as session:
-            view = jobs.submit(session, who, body.value(), parts.limits, queue=parts.queue_name)
-            return once.answer(session, created(wake(parts, session, view, new=True)))
-
-    return await to_thread.run_sync(submit, limiter=parts.submitting)
+    same = fingerprint_of(request, body.raw) if key else ""
+    return await parts.submissions(Asked(who, body, key, same))
 
 
 @router.get("/v1/jobs", response_model=JobPage, responses=conditionals())

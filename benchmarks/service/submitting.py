@@ -1,4 +1,4 @@
-"""Submissions of a small job by 8 keep-alive connections: each checked, committed and told to the broker."""
+"""Submissions of a small job by 16 keep-alive connections: each checked, committed and told to the broker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.service.house import AUTHORIZED, DIGITS, House
 from benchmarks.service.load import request
 from benchmarks.service.polling import asked
 
-CONNECTIONS = 8
+CONNECTIONS = 16
 
 
 def measure(house: House, seconds: float) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
@@ -23,7 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from core.clock import utc_now
-from core.db.types import UtcTime
+from core.db.types import UtcTime, Written
 
 Sessions = sessionmaker[Session]
 T = TypeVar("T")
@@ -47,7 +46,7 @@ def make_engine(database_url: str, *, pool_size: int = 5) -> Engine:
     """An engine for `sqlite:///path` or `postgresql://...`; connects at first use."""
     url = make_url(database_url)
     options: dict[str, Any] = {
-        "json_serializer": partial(json.dumps, allow_nan=False, separators=(",", ":"), ensure_ascii=False),
+        "json_serializer": _text_of,
         "pool_size": pool_size,
         "max_overflow": pool_size,
         "pool_timeout": 10,
@@ -70,6 +69,20 @@ def make_engine(database_url: str, *, pool_size: int = 5) -> Engine:
     )
     event.listen(engine, "do_execute", _copy)
     return engine
+
+
+def _text_of(value: object) -> str:
+    """A document as its column holds it."""
+    if isinstance(value, Written):
+        return value.text
+    return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+
+
+def written(document: dict[str, Any]) -> Written:
+    """The document with its text, for one that many rows hold."""
+    known = Written(document)
+    known.text = _text_of(document)
+    return known
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

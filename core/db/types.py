@@ -30,3 +30,9 @@ class UtcTime(TypeDecorator[datetime]):
             return None
         moment: datetime = value
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class Written(dict[str, Any]):
+    """A document that is stored again and again, with the text that it is stored as; never changed."""
+
+    text: str = ""

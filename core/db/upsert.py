@@ -18,10 +18,14 @@ def insert_new(session: Session, table: type[Base], row: dict[str, Any]) -> bool
 
 
 def insert_those_new(session: Session, table: type[Base], rows: list[dict[str, Any]]) -> set[Any]:
-    """As `insert_new` for several rows, in their order; the primary keys (their first column) of those that are new."""
+    """As `insert_new` for several rows, in their order; the primary keys of those that are new: a key of several
+    columns is a tuple."""
+    if not rows:
+        return set()
     insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    key = next(iter(_table(table).primary_key.columns))
-    return set(session.scalars(insert(_table(table)).on_conflict_do_nothing().returning(key), rows)) if rows else set()
+    keys = _table(table).primary_key.columns
+    found = session.execute(insert(_table(table)).on_conflict_do_nothing().returning(*keys), rows)
+    return {row[0] if len(keys) == 1 else tuple(row) for row in found}
 
 
 def upsert(session: Session, table: type[Base], row: dict[str, Any], *, update: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from core.db.session import now
 from core.db.tables import Job, JobEvent, JobSpecs
 from core.errors import Conflict, FieldError, Invalid
 from core.services import change_log
-from core.services.datasets import schema_finder
+from core.services.datasets import SchemaFinder
 from core.services.job_view import JobView, view_of
 from core.services.jobs import find
 from core.services.lifecycle import announce
@@ -39,7 +39,7 @@ def change(session: Session, principal: Principal, job_id: str, patch: object, l
     _check_job_may_change(job, specs)
     named = _named(patch)
     assert isinstance(patch, dict)
-    plan = check_job(merge_patch(change_log.asked_spec(specs), patch), schema_finder(session, principal), limits)
+    plan = check_job(merge_patch(change_log.asked_spec(specs), patch), SchemaFinder(session, principal), limits)
     values = live_fields(plan.spec.model_dump(mode="json"))
     fields = {name: values[name] for name in named}
     entry = change_log.ask(job, specs, now(session), patch, fields)

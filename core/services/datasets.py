@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 from sqlalchemy import select
@@ -17,6 +16,7 @@ from core.ids import DATASET, new_id
 from core.services.dataset_view import DatasetView, builtin_view, view_of
 from core.services.pages import Page, check_cursor, is_storable
 from core.services.principal import Principal
+from core.services.recent import Recent
 from core.spec.data import DataSpec
 from core.spec.dataset import DatasetSchema
 from core.storage.store import BlobStore
@@ -139,21 +139,32 @@ def delete(session: Session, store: BlobStore, principal: Principal, dataset_id:
     store.release(session, [dataset.sha256])
 
 
-def schema_finder(
-    session: Session, principal: Principal, *, hold: bool = False
-) -> Callable[[DataSpec], DatasetSchema | None]:
+class SchemaFinder:
     """What `check_job` asks for the shape of the data that a spec names; None when there is none of that name.
 
-    With `hold` nobody deletes the data set until the transaction ends.
+    With `hold` nobody deletes the data set until the transaction ends. What it found last stays in `schema` and, of
+    an uploaded set, `dataset_id`.
     """
 
-    def find(data: DataSpec) -> DatasetSchema | None:
-        if data.dataset in BUILTIN:
-            return builtin_schema(data.dataset, data.parameters)
-        row = find_row(session, principal, data.dataset, lock="share" if hold else None)
-        return DatasetSchema.model_validate(row.schema) if row else None
+    def __init__(self, session: Session, principal: Principal, *, hold: bool = False) -> None:
+        self._session = session
+        self._principal = principal
+        self._lock: Literal["share"] | None = "share" if hold else None
+        self.schema: DatasetSchema | None = None
+        self.dataset_id: str | None = None
 
-    return find
+    def __call__(self, data: DataSpec) -> DatasetSchema | None:
+        self.schema = self.dataset_id = None
+        if data.dataset in BUILTIN:
+            self.schema = builtin_schema(data.dataset, data.parameters)
+        elif row := find_row(self._session, self._principal, data.dataset, lock=self._lock):
+            self.dataset_id = row.id
+            self.schema = _SCHEMAS.get(row.id, lambda: DatasetSchema.model_validate(row.schema))
+        return self.schema
+
+
+# of uploaded sets, which never change
+_SCHEMAS: Recent[str, DatasetSchema] = Recent(64)
 
 
 def find_row(

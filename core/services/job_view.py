@@ -108,10 +108,9 @@ def view_of(session: Session, job: Job) -> JobView:
     return views_of(session, [job])[0]
 
 
-def view_of_new(session: Session, job: Job, specs: JobSpecs, warnings: Sequence[JobWarning]) -> JobView:
-    """The view of a job that was just inserted, of which only its place in the queue is not known yet."""
-    place = places(session, {job.id: job.queue})
-    return _view(job, specs, [Transition(str(job.status), job.changed_at)], list(warnings), place[job.id])
+def view_of_new(job: Job, specs: JobSpecs, warnings: Sequence[JobWarning], place: int) -> JobView:
+    """The view of a job that was just inserted, with its place in the queue."""
+    return _view(job, specs, [Transition(str(job.status), job.changed_at)], list(warnings), place)
 
 
 def _told(session: Session, ids: list[str]) -> tuple[dict[str, list[Transition]], dict[str, list[JobWarning]]]:

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, insert, select, union
+from sqlalchemy import ColumnElement, Select, select, union
 from sqlalchemy.orm import Session
 
 from core.data.builtin import BUILTIN
 from core.db.session import now
-from core.db.tables import Analysis, Checkpoint, Job, JobEvent, JobSpecs, JobTag, Question
+from core.db.tables import Analysis, Checkpoint, Job, JobSpecs, JobTag, Question
 from core.errors import Conflict, FieldError, Invalid, NotFound
-from core.ids import JOB, new_id
+from core.ids import JOB
 from core.services import change_log
-from core.services.datasets import find_row, schema_finder
-from core.services.job_view import JobView, JobWarning, view_of, view_of_new, views_of
-from core.services.lifecycle import count_over, move, numbered
+from core.services.datasets import SchemaFinder, find_row
+from core.services.job_view import JobView, view_of, views_of
+from core.services.lifecycle import count_over, move
 from core.services.merge_patch import merge_patch
 from core.services.pages import Page, check_cursor, is_storable
 from core.services.principal import Principal
-from core.spec.cohorts import Load, cohort_key
+from core.services.submitting import DEFAULT_QUEUE, Submission, accept, queue_each
+from core.spec.cohorts import Load
 from core.spec.limits import Limits
 from core.spec.plan import Plan, check_job
 from core.states import TERMINAL, Status
 from core.storage.store import BlobStore
 
-DEFAULT_QUEUE = "wake.cpu"
-
 
 def check(session: Session, principal: Principal, body: object, limits: Limits) -> Plan:
     """What would be trained, or Invalid with every fault of the body."""
     principal.require("read")
-    return check_job(body, schema_finder(session, principal), limits)
+    return check_job(body, SchemaFinder(session, principal), limits)
 
 
 def submit(
@@ -45,74 +43,8 @@ def submit(
     parent: str | None = None,
 ) -> JobView:
     """A new job, queued; publish a wake-up after the commit. Raises Invalid with every fault of the body."""
-    principal.require("write")
-    finder = schema_finder(session, principal, hold=True)
-    plan = check_job(body, finder, limits)
-    schema = finder(plan.spec.data)
-    uploaded = plan.spec.data.dataset not in BUILTIN
-    dataset = find_row(session, principal, plan.spec.data.dataset) if uploaded else None
-    assert schema is not None
-    assert isinstance(body, dict)
-    job = _new_job(now(session), principal, plan, queue)
-    job.parent, job.dataset_id = parent, dataset.id if dataset else None
-    job.cohort_key = cohort_key(plan.spec, project=job.project, dataset=job.dataset_id or job.dataset)
-    told = {"spec": _dump(plan), "schema": schema.model_dump(mode="json"), "load": Load.of(plan).to_json()}
-    specs = JobSpecs(job_id=job.id, submitted=body, **told)
-    warnings = [JobWarning(w.code, w.pointer, w.detail, None, None) for w in plan.warnings]
-    _insert(session, job, specs, warnings)
-    return view_of_new(session, job, specs, warnings)
-
-
-_NEW_JOB, _NEW_SPECS, _NEW_TAG, _NEW_EVENT = (insert(table) for table in (Job, JobSpecs, JobTag, JobEvent))
-
-
-def _insert(session: Session, job: Job, specs: JobSpecs, warnings: list[JobWarning]) -> None:
-    """Writes a new job's rows as they are: the unit of work would find out again what is known, for twice the time."""
-    announced = [("warning", {"code": w.code, "pointer": w.pointer, "detail": w.detail}) for w in warnings]
-    events = numbered(session, job, [("status", {"status": str(job.status)}), *announced])
-    tags = [{"job_id": job.id, "project": job.project, "key": key, "value": job.tags[key]} for key in job.tags]
-    connection = session.connection()
-    connection.execute(_NEW_JOB, _columns(job))
-    connection.execute(_NEW_SPECS, _columns(specs))
-    connection.execute(_NEW_EVENT, events)
-    if tags:
-        connection.execute(_NEW_TAG, tags)
-
-
-def _columns(row: Job | JobSpecs) -> dict[str, Any]:
-    """The columns that were given a value."""
-    return {name: value for name, value in vars(row).items() if name in row.__mapper__.columns}
-
-
-def _new_job(moment: datetime, principal: Principal, plan: Plan, queue: str) -> Job:
-    """The row of a job that has just been accepted."""
-    return Job(
-        id=new_id(JOB),
-        project=principal.project,
-        name=plan.spec.name or "",
-        tags=dict(plan.spec.tags),
-        dataset=plan.spec.data.dataset,
-        status=Status.QUEUED,
-        queue=queue,
-        progress=_fresh_progress(plan),
-        version=1,
-        **dict.fromkeys(_TIMES, moment),
-        **dict.fromkeys(_COUNTERS, 0),
-    )
-
-
-_TIMES = ("created_at", "changed_at", "queued_at", "not_before", "dispatched_at")
-_COUNTERS = ("fence", "batch", "crashes", "event_seq", "metric_seq", "announced_seq", "change_seq")
-
-
-def _fresh_progress(plan: Plan) -> dict[str, Any]:
-    epochs = plan.spec.training.epochs * (plan.spec.data.split.folds or 1)
-    total = {"epoch": 0, "epochs": epochs, "step": 0, "steps": plan.total_steps}
-    return {**total, "eta_s": None, "samples_per_s": None}
-
-
-def _dump(plan: Plan) -> dict[str, Any]:
-    return plan.spec.model_dump(mode="json")
+    accepted = accept(session, Submission(principal, body, limits, queue, parent))
+    return queue_each(session, [accepted])[0]
 
 
 def get(session: Session, principal: Principal, job_id: str) -> JobView:
@@ -242,8 +174,11 @@ def continue_(session: Session, principal: Principal, job_id: str, epochs: int, 
     if specs.spec["data"]["split"].get("folds"):
         hint = "clone it with more training.epochs"
         raise Conflict(f"{job.id} was trained in folds, each to its end", code="job_in_folds", hint=hint)
-    plan = check_job(_raised(specs.spec, epochs), schema_finder(session, principal), limits)
-    specs.spec, specs.submitted = _dump(plan), _raised(specs.submitted, epochs, plan.spec.training.epochs)
+    plan = check_job(_raised(specs.spec, epochs), SchemaFinder(session, principal), limits)
+    specs.spec, specs.submitted = (
+        plan.spec.model_dump(mode="json"),
+        _raised(specs.submitted, epochs, plan.spec.training.epochs),
+    )
     specs.load = Load.of(plan).to_json()
     change_log.overrule_epochs(specs)
     job.progress = {**job.progress, "epochs": plan.spec.training.epochs, "steps": plan.total_steps, "eta_s": None}

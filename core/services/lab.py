@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from core.data.builtin import BUILTIN
 from core.services.analyses import AnalysisView, Entry, enter
-from core.services.datasets import find_row, schema_finder
+from core.services.datasets import SchemaFinder, find_row
 from core.services.principal import Principal
 from core.spec.lab import NetworkRace
 from core.spec.lab_request import plan_race, read_experiment
@@ -23,7 +23,7 @@ def ask(session: Session, principal: Principal, kind: str, body: object, limits:
     request = experiment.model_dump(mode="json")
     if not isinstance(experiment, NetworkRace):
         return enter(session, principal, Entry(kind, request, identity={}), limits)
-    finder = schema_finder(session, principal, hold=True)
+    finder = SchemaFinder(session, principal, hold=True)
     plan = plan_race(experiment, finder, limits)
     schema = finder(plan.spec.data)
     assert schema is not None

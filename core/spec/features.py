@@ -64,6 +64,8 @@ def table_features(
 
 def _codes(names: Sequence[str], columns: Sequence[Column], data: DataSpec) -> tuple[Code, ...]:
     """Where codes stand among the inputs; of those that are listed, for products come behind them."""
+    if data.preprocess.categorical != "embedding":
+        return ()
     by_name = {column.name: column for column in columns}
     found, place = [], 0
     for name in names:

@@ -54,11 +54,24 @@ class Plan:
     total_steps: int
     split_sizes: dict[str, int]
     fold_sizes: tuple[dict[str, int], ...]
-    lr_preview: tuple[dict[str, float], ...]
+    schedule_steps: int
+    """Over which the learning rate's schedule spans."""
     expanded_from: dict[str, Any] | None
     label: Label | None
     """Of a reconstruction with a target: which of its classes are normal, which anomalies."""
     warnings: tuple[PlanWarning, ...]
+
+    @property
+    def lr_preview(self) -> tuple[dict[str, float], ...]:
+        """The learning rate at about 50 steps, the first and the last among them."""
+        last = self.schedule_steps - 1
+        steps = sorted({round(index * last / (_PREVIEW_POINTS - 1)) for index in range(_PREVIEW_POINTS)})
+        return tuple({"step": step, "lr": self._lr(step)} for step in steps)
+
+    def _lr(self, step: int) -> float:
+        peak = self.spec.optimizer.lr
+        sizes = {"total_steps": self.schedule_steps, "steps_per_epoch": self.steps_per_epoch}
+        return peak * lr_factor(self.spec.schedule, step, **sizes, peak_lr=peak)
 
     def to_json(self) -> dict[str, Any]:
         """The answer of `/v1/plan`."""
@@ -80,7 +93,7 @@ class Plan:
             "total_steps": self.total_steps,
             "split_sizes": dict(self.split_sizes),
             "fold_sizes": [dict(sizes) for sizes in self.fold_sizes] or None,
-            "lr_preview": [dict(point) for point in self.lr_preview],
+            "lr_preview": list(self.lr_preview),
             "warnings": [{"code": each.code, "pointer": each.pointer, "detail": each.detail} for each in self.warnings],
         }
 
@@ -209,31 +222,10 @@ def _plan(sent: JobSpec, spec: JobSpec, roles: Roles, body: Body, sizes: Sizes, 
         total_steps=sizes.total_steps,
         split_sizes=sizes.split_sizes,
         fold_sizes=sizes.fold_sizes,
-        lr_preview=_preview(resolved, sizes),
+        schedule_steps=sizes.schedule_steps,
         expanded_from=family,
         label=roles.label,
         warnings=findings.warnings,
-    )
-
-
-def _preview(spec: JobSpec, sizes: Sizes) -> tuple[dict[str, float], ...]:
-    """The learning rate at about 50 steps, the first and the last among them."""
-    last = sizes.schedule_steps - 1
-    steps = sorted({round(index * last / (_PREVIEW_POINTS - 1)) for index in range(_PREVIEW_POINTS)})
-    peak = spec.optimizer.lr
-    return tuple(
-        {
-            "step": step,
-            "lr": peak
-            * lr_factor(
-                spec.schedule,
-                step,
-                total_steps=sizes.schedule_steps,
-                steps_per_epoch=sizes.steps_per_epoch,
-                peak_lr=peak,
-            ),
-        }
-        for step in steps
     )
 
 

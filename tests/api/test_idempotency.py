@@ -11,11 +11,13 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from api import idempotency
+from api import replay
 from core.db.session import transaction
 from core.services import idempotency as keys
 from core.services.principal import LOCAL
 from tests.api.conftest import IRIS, Live
+
+NEW_KEY = {"project": "keyed", "scopes": ["read"]}
 
 
 def a_key() -> dict[str, str]:
@@ -63,27 +65,28 @@ def test_a_refused_request_gives_its_key_back(live: Live) -> None:
     assert live.http.post("/v1/jobs", json=IRIS, headers=key).status_code == 201
 
 
-def test_a_failed_commit_gives_the_key_back(live: Live) -> None:
+# a submission takes its key, holds its job and answers in one commit; other calls take their key in one before
+@pytest.mark.parametrize(("path", "body", "commits"), [("/v1/jobs", IRIS, 1), ("/v1/keys", NEW_KEY, 2)])
+def test_a_failed_commit_gives_the_key_back(live: Live, path: str, body: dict[str, Any], commits: int) -> None:
     key, failures = a_key(), []
 
-    def fail_second(_: Any) -> None:
-        # the first commit takes the key, the second holds the job
+    def fail_last(_: Any) -> None:
         failures.append(1)
-        if len(failures) == 2:
+        if len(failures) == commits:
             raise OperationalError("COMMIT", {}, Exception("disk I/O error"))
 
-    event.listen(live.parts.engine, "commit", fail_second)
+    event.listen(live.parts.engine, "commit", fail_last)
     try:
-        assert live.http.post("/v1/jobs", json=IRIS, headers=key).status_code == 503
+        assert live.http.post(path, json=body, headers=key).status_code == 503
     finally:
-        event.remove(live.parts.engine, "commit", fail_second)
-    assert live.http.post("/v1/jobs", json=IRIS, headers=key).status_code == 201
+        event.remove(live.parts.engine, "commit", fail_last)
+    assert live.http.post(path, json=body, headers=key).status_code == 201
 
 
 def test_while_the_first_is_under_way_the_second_waits_and_then_is_409(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idempotency, "WAIT_S", 0.4)
+    monkeypatch.setattr(replay, "WAIT_S", 0.4)
     key = uuid4().hex
     with transaction(live.parts.sessions) as session:
         keys.begin(session, LOCAL, key, "somebody else's", ttl_s=60)

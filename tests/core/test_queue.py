@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.queue import HINTS_CHANNEL, PREFIX, Queue, make_celery
+from core.queue import ENOUGH_WAKES, HINTS_CHANNEL, PREFIX, Queue, make_celery
 from tests.support.service import wait_until
 from tests.support.valkey import Valkey
 
@@ -105,3 +105,21 @@ def test_the_celery_application_is_that_of_wake_ups(broker: Valkey) -> None:
     assert conf.accept_content == ["json"]
     assert conf.broker_connection_max_retries is None
     assert conf.task_default_queue == "wake.gpu"
+
+
+def test_jobs_of_one_commit_are_a_wake_up_each_until_enough_of_them_lie_there(broker: Valkey, queue: Queue) -> None:
+    key = f"{PREFIX}wake.cpu"
+    assert queue.publish_wakes([]) == 0
+    assert queue.publish_wakes([f"job_{n}" for n in range(3)]) == 3
+    assert [json.loads(text)["headers"]["argsrepr"] for text in broker.client().lrange(key, 0, -1)] == [
+        "['job_2']",
+        "['job_1']",
+        "['job_0']",
+    ]
+    assert queue.publish_wakes([f"job_{n}" for n in range(40)]) == ENOUGH_WAKES - 3
+    assert queue.publish_wakes(["job_1", "job_2"]) == 0
+    # one by itself is not worth the question
+    assert queue.publish_wakes(["job_1"]) == 1
+    broker.client().delete(key)
+    assert queue.publish_wakes(["job_1", "job_2"]) == 2
+    assert queue.failures == 0

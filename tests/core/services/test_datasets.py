@@ -65,7 +65,7 @@ def test_a_new_data_set(house: House) -> None:
         assert datasets.get(session, LOCAL, "mine") == datasets.get(session, LOCAL, view.id) == view
         assert len(datasets.preview(session, LOCAL, "mine", 7)) == 7
         assert datasets.profile(session, LOCAL, view.id) == {"columns": [{"name": "x"}]}
-        assert datasets.schema_finder(session, LOCAL)(DataSpec(dataset="mine")) == SCHEMA
+        assert datasets.SchemaFinder(session, LOCAL)(DataSpec(dataset="mine")) == SCHEMA
     assert b"".join(house.store.open_range(view.sha256)) == b"rows"
 
 

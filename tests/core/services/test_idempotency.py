@@ -12,7 +12,7 @@ from core.db.session import Sessions, transaction
 from core.db.tables import IdempotencyKey
 from core.errors import Invalid
 from core.services import idempotency
-from core.services.idempotency import InProgress, Mine, Replay, request_hash
+from core.services.idempotency import InProgress, Mine, Replay, Taking, request_hash
 from core.services.principal import LOCAL, Principal
 
 REQUEST = request_hash("POST", "/v1/jobs", b"{}")
@@ -101,3 +101,45 @@ def test_keys_that_cannot_be(sessions: Sessions, key: str) -> None:
 def test_what_makes_two_requests_the_same() -> None:
     assert request_hash("POST", "/v1/jobs", b"{}") == REQUEST
     assert len({REQUEST, OTHER, request_hash("POST", "/v1/job", b"s{}"), request_hash("PUT", "/v1/jobs", b"{}")}) == 4
+
+
+def begin_each(sessions: Sessions, *keys: tuple[str, str]) -> list[object]:
+    with transaction(sessions) as session:
+        takings = [Taking("default", key, request) for key, request in keys]
+        return [*idempotency.begin_each(session, takings, ttl_s=86400.0)]
+
+
+def test_several_keys_at_once_have_the_outcomes_that_they_would_have_one_by_one(sessions: Sessions) -> None:
+    begin(sessions, "done")
+    complete(sessions, "done")
+    begin(sessions, "busy")
+    told = begin_each(
+        sessions, ("z", REQUEST), ("done", REQUEST), ("a", REQUEST), ("done", OTHER), ("z", OTHER), ("busy", REQUEST)
+    )
+    assert told[:3] == [Mine(), Replay(201, '{"id": "job_1"}', {"location": "/x"}), Mine()]
+    # of two that come together the later waits, and is told next time what is wrong with it
+    assert told[3:] == [InProgress(), InProgress(), InProgress()]
+    again = begin_each(sessions, ("done", OTHER), ("z", OTHER))
+    assert [type(each) for each in again] == [Invalid, Invalid]
+
+
+def test_answers_of_several_are_stored_each_under_its_key(sessions: Sessions) -> None:
+    begin_each(sessions, ("a", REQUEST), ("b", OTHER))
+    with transaction(sessions) as session:
+        answers = [idempotency.Answered("default", key, 201, f"{key}!", {"n": key}) for key in "ab"]
+        idempotency.complete_each(session, answers)
+        idempotency.complete_each(session, [])
+    assert begin(sessions, "a") == Replay(201, "a!", {"n": "a"})
+    assert begin(sessions, "b", OTHER) == Replay(201, "b!", {"n": "b"})
+
+
+def test_two_who_take_the_same_keys_in_other_orders_do_not_wait_for_each_other(sessions: Sessions) -> None:
+    keys, gate = [(f"k{n}", REQUEST) for n in range(20)], Barrier(2)
+
+    def take(order: int) -> list[object]:
+        gate.wait(10)
+        return begin_each(sessions, *keys[::order])
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = (future.result(30) for future in [pool.submit(take, 1), pool.submit(take, -1)])
+    assert sorted([one == [Mine()] * 20, other == [Mine()] * 20]) == [False, True]

@@ -17,7 +17,7 @@ from core.data.sharing import derived_once
 from core.engine.checkpoint import Snapshot, network_tensors, prefixed
 from core.engine.codes import check_codes
 from core.engine.environment import describe, useful_threads
-from core.engine.evaluate import Evaluator
+from core.engine.evaluate import Evaluator, figures
 from core.engine.flat import FlatParameters
 from core.engine.folds import Place
 from core.engine.layout import with_channels_last
@@ -113,6 +113,11 @@ class Assembly:
         if not self.spec.training.shuffle or self.batching.steps_per_epoch == 1:
             return None
         return epoch_order(self.spec.training.seed, self.epoch, len(self.train)).to(self.train.x.device)
+
+    def evaluate(self, rows: Rows, split: str) -> dict[str, float]:
+        """Loss and metrics of a part, `<split>.<metric>`, with the network as it stands."""
+        outputs = self.solo.outputs(rows, self.evaluator.chunk)
+        return figures([self.evaluator], outputs.unsqueeze(0), rows, split)[0]
 
     def is_finite(self) -> bool:
         """Whether every weight is a number: their sum is not when one of them is not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from core.data.preparation import Preparation
 from core.engine.losses import Loss
 from core.engine.metrics import classification_metrics, regression_metrics, scores
-from core.engine.outputs import forward, numbers, probabilities
+from core.engine.outputs import Floats, forward, numbers, probabilities
 from core.engine.rows import Rows
 from core.spec.job import JobSpec
 from core.spec.metrics import needs_label
@@ -37,23 +37,35 @@ class Evaluator:
         self._loss = loss
         self._preparation = preparation
         self._names = tuple(names)
-        self._chunk = chunk
+        self.chunk = chunk
         self._width = width
 
     def __call__(self, network: nn.Module, rows: Rows, split: str) -> dict[str, float]:
         """The loss, as trained but without penalties, and every metric of the run."""
-        outputs = forward(network, rows.x, self._chunk, rows.device)
-        each = losses_of_rows(self._loss, outputs, rows)
-        values = {"loss": mean_loss(each, rows)}
+        return figures([self], forward(network, rows.x, self.chunk, rows.device).unsqueeze(0), rows, split)[0]
+
+    def losses(self, outputs: Tensor, rows: Rows) -> Tensor:
+        """(M, N) the losses of the rows in double precision, by the outputs (M, N, ...) of M networks."""
+        target = rows.target.to(outputs.device)
+        with torch.inference_mode():
+            return self._loss.of_rows(outputs, target.expand(len(outputs), *target.shape))
+
+    def predicted(self, outputs: Tensor) -> Floats:
+        """(M, N, C) probabilities, or (M, N, T) numbers in the network's scale."""
+        with torch.inference_mode():
+            if self._spec.task != "classification":
+                return numbers(outputs, self._spec.loss)
+            # the sigmoid of a single logit rounds by where a value stands in its block
+            return probabilities(outputs) if outputs.shape[2] > 1 else np.stack([probabilities(z) for z in outputs])
+
+    def metrics(self, predicted: Floats, each: Tensor, rows: Rows) -> dict[str, float]:
+        """Every metric of the run, by what one network predicts and the losses (N,) of its rows."""
         if self._spec.task == "classification":
-            values |= classification_metrics(self._names, rows.y, probabilities(outputs), rows.weight)
-        else:
-            predicted = self._in_unit(numbers(outputs, self._spec.loss))
-            y = self._in_unit(rows.y.astype(np.float64))
-            names = [name for name in self._names if not needs_label(self._spec.task, name)]
-            values |= regression_metrics(names, y, predicted, rows.weight, self._width)
-            values |= self._of_anomalies(each.cpu().numpy(), rows)
-        return {f"{split}.{name}": value for name, value in values.items()}
+            return classification_metrics(self._names, rows.y, predicted, rows.weight)
+        y = self._in_unit(rows.y.astype(np.float64))
+        names = [name for name in self._names if not needs_label(self._spec.task, name)]
+        values = regression_metrics(names, y, self._in_unit(predicted), rows.weight, self._width)
+        return values | self._of_anomalies(each.cpu().numpy(), rows)
 
     def _of_anomalies(self, error: NDArray[np.float64], rows: Rows) -> dict[str, float]:
         """How well each row's loss tells anomalies; nothing where a part has no label or one kind of rows alone."""
@@ -69,6 +81,17 @@ class Evaluator:
         return self._preparation.unscale_target(values)
 
 
+def figures(evaluators: Sequence[Evaluator], outputs: Tensor, rows: Rows, split: str) -> list[dict[str, float]]:
+    """What each evaluator says of its network, `outputs` (M, N, ...) being those of M networks that are alike."""
+    first = evaluators[0]
+    each, predicted = first.losses(outputs, rows), first.predicted(outputs)
+    told = []
+    for evaluator, loss, own, losses in zip(evaluators, mean_losses(each, rows), predicted, each, strict=True):
+        values = {"loss": loss} | evaluator.metrics(own, losses, rows)
+        told.append({f"{split}.{name}": value for name, value in values.items()})
+    return told
+
+
 def losses_of_rows(loss: Loss, outputs: Tensor, rows: Rows) -> Tensor:
     """(N,) the loss of each row in double precision, by its outputs (N, ...)."""
     with torch.inference_mode():
@@ -77,7 +100,14 @@ def losses_of_rows(loss: Loss, outputs: Tensor, rows: Rows) -> Tensor:
 
 def mean_loss(each: Tensor, rows: Rows) -> float:
     """The mean of the rows' losses (N,) by event and class weights, without penalties; NaN where no row weighs."""
+    return mean_losses(each.unsqueeze(0), rows)[0]
+
+
+def mean_losses(each: Tensor, rows: Rows) -> list[float]:
+    """The same for the losses (M, N) of M networks."""
     with torch.inference_mode():
-        weight = torch.ones_like(each) if rows.loss_weight is None else rows.loss_weight.double().to(each.device)
+        if rows.loss_weight is None:
+            return [total / each.shape[1] for total in each.sum(1).tolist()]
+        weight = rows.loss_weight.double().to(each.device)
         total = float(weight.sum())
-        return float((each * weight).sum()) / total if total else math.nan
+        return [own / total if total else math.nan for own in (each * weight).sum(1).tolist()]

@@ -27,16 +27,20 @@ def forward(
     most = rows_at_once or int(getattr(network, "rows_at_once", _ROWS_AT_ONCE))
     with torch.inference_mode():
         if len(x) <= most:
-            return network(sent(x.contiguous(), device or x.device))  # type: ignore[no-any-return]
-        chunks = torch.split(x, most)
-        return torch.cat([network(sent(chunk.contiguous(), device or x.device)) for chunk in chunks])
+            return network(at_hand(x, device or x.device))  # type: ignore[no-any-return]
+        return torch.cat([network(at_hand(chunk, device or x.device)) for chunk in torch.split(x, most)])
+
+
+def at_hand(x: Tensor, device: torch.device) -> Tensor:
+    """Rows in one block on the device of the network."""
+    return sent(x.contiguous(), device)
 
 
 def probabilities(z: Tensor) -> Floats:
-    """(N, C) from logits (N, C), or from one logit (N, 1) of the second of two classes."""
+    """(..., N, C) from logits (..., N, C), or from one logit (..., N, 1) of the second of two classes."""
     z = z.double()
-    if z.shape[1] == 1:
-        return torch.cat([torch.sigmoid(-z), torch.sigmoid(z)], 1).cpu().numpy()
+    if z.shape[-1] == 1:
+        return torch.cat([torch.sigmoid(-z), torch.sigmoid(z)], -1).cpu().numpy()
     return softmax(z).cpu().numpy()
 
 

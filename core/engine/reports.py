@@ -97,10 +97,9 @@ def _epochs_begun(a: Assembly) -> int:
     return math.ceil(a.step / a.batching.steps_per_epoch)
 
 
-def end_of_epoch(a: Assembly) -> dict[str, float]:
-    """Penalties and the validation part's figures."""
-    values = {"train.penalty": float(a.learner.penalty())} if a.learner.has_penalty else {}
-    return values | (a.evaluator(a.network, a.validation, "validation") if a.validation else {})
+def penalty(a: Assembly) -> dict[str, float]:
+    """What the weights add to the objective, where they do."""
+    return {"train.penalty": float(a.learner.penalty())} if a.learner.has_penalty else {}
 
 
 def row(a: Assembly, values: dict[str, float]) -> Metrics:
@@ -162,9 +161,9 @@ def finished(a: Assembly) -> Finished:
     a.take_best()
     values: dict[str, float] = {}
     if a.test is not None:
-        values = a.evaluator(a.network, a.test, "test")
+        values = a.evaluate(a.test, "test")
     elif a.validation is not None:
-        values = a.evaluator(a.network, a.validation, "validation")
+        values = a.evaluate(a.validation, "validation")
     clean, non_finite = _told_apart(values)
     return Finished(
         best_epoch=a.best.epoch or a.epoch,
@@ -178,8 +177,8 @@ def finished(a: Assembly) -> Finished:
 def fold_result(a: Assembly) -> FoldResult:
     """What the fold that has just ended came to, judged by its best state."""
     a.take_best()
-    values = a.evaluator(a.network, a.validation, "validation") if a.validation is not None else {}
-    values |= a.evaluator(a.network, a.test, "test") if a.test is not None else {}
+    values = a.evaluate(a.validation, "validation") if a.validation is not None else {}
+    values |= a.evaluate(a.test, "test") if a.test is not None else {}
     return FoldResult(
         epoch=a.best.epoch or a.epoch,
         step=a.place.first_step + (a.best.step or a.step),

@@ -18,7 +18,7 @@ from core.engine.from_data import begin_from_data
 from core.engine.keeper import Keeper
 from core.engine.reports import Clock
 from core.engine.resuming import LeftOff, restore
-from core.engine.steps.due import Due, Story, alone
+from core.engine.steps.due import Closing, Due, Evaluation, Steps, Story, alone
 from core.engine.timeline import NextChange, Timeline, no_change
 from core.errors import TrainingFailed
 from core.events import Changed, Event, Failed
@@ -125,7 +125,8 @@ def _fit(
     while not a.is_over:
         # An epoch's order is a function of (seed, epoch), so a resumed one finds its place in it.
         order = a.order()
-        a.network.train()
+        if not a.network.training:
+            a.network.train()
         for window in a.batching.windows(a.epoch, a.step_in_epoch):
             # The rows of some dozen steps are gathered at once; each batch is then a slice.
             rows = window.take(a.train, order)
@@ -150,13 +151,14 @@ def _fit(
 
                 # Forward, backward, update.
                 end = place + timeline.steps_before_next(a.step, a.stride(count - place))
-                yield Due(a, rows, lrs[place:end])
+                yield Steps(a, rows, lrs[place:end])
                 place = end
                 if a.watch.has_seen:
                     yield from reports.seen(a)
 
             # Reading a loss waits for the device and costs as much as a step: once a window is enough.
-            if not math.isfinite(a.tally.close_window(*rows.answers())):
+            yield Closing(a, rows)
+            if not math.isfinite(a.tally.window_loss):
                 yield from reports.diverge(a, keeper, clock)
             if reports.has_row_within(a):
                 yield reports.row(a, a.tally.end_row() | {"lr": lrs[-1]})
@@ -168,11 +170,16 @@ def _fit(
     return True
 
 
-def _end_epoch(a: Assembly, keeper: Keeper, clock: Clock, lr: float) -> Iterator[Event]:
+def _end_epoch(a: Assembly, keeper: Keeper, clock: Clock, lr: float) -> Story:
     """What the epoch came to, whether it is the best so far, and its state."""
     if not a.is_finite():
         yield from reports.diverge(a, keeper, clock)
-    values = a.tally.end_epoch() | reports.end_of_epoch(a) | {"lr": lr}
+    values = a.tally.end_epoch() | reports.penalty(a)
+    if a.validation is not None:
+        evaluation = Evaluation(a, a.validation, "validation")
+        yield evaluation
+        values |= evaluation.values
+    values["lr"] = lr
     value = values.get(a.best.monitor)
     is_best = a.note_best(value)
     a.patience.note(value)

@@ -4,6 +4,7 @@ so that a run that stopped in the middle comes to the same digits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,13 +19,15 @@ class Tally:
     """Sums since the epoch began and, for rows within an epoch, since the last row."""
 
     def __init__(self, loss: Loss, *, is_classification: bool) -> None:
-        self._loss = loss
-        self._is_classification = is_classification
+        self.loss = loss
+        self.is_classification = is_classification
         self._outputs: list[Tensor] = []
         self._norms: list[Tensor] = []
         self._extras: list[Tensor] = []
         self.epoch = dict(_EMPTY)
         self.since_row = dict(_EMPTY)
+        self.window_loss = 0.0
+        """That of the last window that was closed; not finite when the run diverged."""
 
     def add(self, outputs: Tensor, extra_loss: Tensor | None = None) -> None:
         """Notes the outputs of a step, or of some in a row; costs nothing until the window closes."""
@@ -37,19 +40,18 @@ class Tally:
         if gradient_norm is not None:
             self._norms.append(gradient_norm)
 
-    def close_window(self, target: Tensor, weight: Tensor | None) -> float:
-        """Adds the figures of the window with these targets (N, ...) and loss weights (N,) to the sums; returns its
-        loss, which is not finite when the run diverged."""
+    def close_window(self, target: Tensor, weight: Tensor | None) -> None:
+        """Adds the figures of the window with these targets (N, ...) and loss weights (N,) to the sums."""
+        close_windows([self], target.unsqueeze(0), None if weight is None else weight.unsqueeze(0))
+
+    def outputs(self) -> Tensor:
+        """(N, ...) those of the window."""
+        return torch.cat(self._outputs)
+
+    def add_window(self, sums: dict[str, float]) -> None:
+        """Adds what a window came to, the lengths of gradients and what layers added with it, and begins the next."""
+        sums["steps"] = float(len(self._norms))
         with torch.inference_mode():
-            outputs = torch.cat(self._outputs)
-            each = self._loss.each(outputs, target).double()
-            w = torch.ones_like(each) if weight is None else weight.double()
-            # some dozen signed weights may sum to next to nothing: what they are on average stands for them
-            mean = self._loss.mean_weight
-            total = float(w.sum()) if mean is None else len(w) * mean
-            sums = {"loss": float((each * w).sum()), "weight": total, "steps": float(len(self._norms))}
-            if self._is_classification:
-                sums["right"] = float((w * _is_right(outputs, target)).sum())
             if self._norms:
                 sums["norm"] = float(torch.stack(self._norms).double().sum())
             if self._extras:
@@ -61,13 +63,13 @@ class Tally:
         for name, value in sums.items():
             self.epoch[name] += value
             self.since_row[name] += value
-        return sums["loss"]
+        self.window_loss = sums["loss"]
 
     def figures(self, sums: dict[str, float]) -> dict[str, float]:
         """The values of a row: means over the rows and steps that the sums hold."""
         weight = sums["weight"]
         values = {"train.loss": sums["loss"] / weight if weight else 0.0}
-        if self._is_classification:
+        if self.is_classification:
             values["train.accuracy"] = sums["right"] / weight if weight else 0.0
         if sums["steps"]:
             values["train.grad_norm"] = sums["norm"] / sums["steps"]
@@ -104,8 +106,28 @@ class Tally:
         self.epoch, self.since_row = _EMPTY | numbers["epoch"], _EMPTY | numbers["since_row"]
 
 
+def close_windows(tallies: Sequence[Tally], target: Tensor, weight: Tensor | None) -> None:
+    """Closes a window of each of M runs that are alike, with targets (M, N, ...) and loss weights (M, N)."""
+    first = tallies[0]
+    with torch.inference_mode():
+        outputs = torch.stack([tally.outputs() for tally in tallies])
+        parts = {"loss": first.loss.of_rows(outputs, target)}
+        rows = parts["loss"].shape[1]
+        if first.is_classification:
+            parts["right"] = _is_right(outputs, target).double()
+        if weight is not None:
+            w = weight.double()
+            parts = {name: part * w for name, part in parts.items()} | {"weight": w}
+        sums = torch.stack([part.sum(1) for part in parts.values()], 1).tolist()
+    for tally, own in zip(tallies, sums, strict=True):
+        mean = tally.loss.mean_weight
+        # some dozen signed weights may sum to next to nothing: what they are on average stands for them
+        counted = {"weight": float(rows)} | dict(zip(parts, own, strict=True))
+        tally.add_window(counted if mean is None else counted | {"weight": rows * mean})
+
+
 def _is_right(outputs: Tensor, target: Tensor) -> Tensor:
-    """(N,) whether the class called is the target's, whatever form the loss takes it in."""
-    if outputs.shape[1] == 1:
-        return (outputs > 0).squeeze(1) == (target > 0.5).squeeze(1)
-    return outputs.argmax(1) == (target if target.ndim == 1 else target.argmax(1))
+    """(M, N) whether the class called is the target's, whatever form the loss takes it in."""
+    if outputs.shape[2] == 1:
+        return (outputs > 0).squeeze(2) == (target > 0.5).squeeze(2)
+    return outputs.argmax(2) == (target if target.ndim == 2 else target.argmax(2))

@@ -127,7 +127,7 @@ def _run(a: Assembly, entrant: Entrant, steps: int, every: int | None) -> _Track
         if every and (a.step % every == 0 or a.step == steps):
             _remember(track, a)
     if not track.diverged and a.validation is not None:
-        track.figures = a.evaluator(a.network, a.validation, "validation")
+        track.figures = a.evaluate(a.validation, "validation")
     return track
 
 

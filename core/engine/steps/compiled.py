@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from core.engine.compiler import find_compiler
 from core.engine.optimizers import Evaluate, FirstOrder
-from core.engine.rows import Batch
+from core.engine.rows import Batch, Rows
 from core.engine.steps.masks import Masks
 from core.engine.steps.solo import Direct, Solo, Tools
 from core.engine.steps.stack import Part
@@ -73,6 +73,9 @@ class Compiled(Solo):
         for outputs, norm in zip(results[: self.count], norms, strict=True):
             self.tally.add(outputs)
             self.tally.add_norm(norm)
+
+    def outputs(self, rows: Rows, at_once: int) -> Tensor:
+        return self._one_by_one.outputs(rows, at_once)
 
     def looked_at(self, evaluate: Evaluate, lr: float, number: int) -> Tensor:
         return self._one_by_one.looked_at(evaluate, lr, number)

@@ -1,20 +1,31 @@
-"""What the loop of a run hands over: steps to take."""
+"""What the loop of a run hands over: steps to take, windows to close, parts of the data to evaluate."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from core.engine.assembly import Assembly
-from core.engine.rows import Batch, Taken
+from core.engine.rows import Batch, Rows, Taken
 from core.events import Event
 
 
+class Due(ABC):
+    """Work that a run has come to and that may be done at once with that of others."""
+
+    a: Assembly
+
+    @abstractmethod
+    def take(self) -> None:
+        """Does it for this run alone."""
+
+
 @dataclass(slots=True)
-class Due:
-    """Steps in a row that a run has come to, nothing to be asked or told between them: one with each of `lrs`."""
+class Steps(Due):
+    """Steps in a row, nothing to be asked or told between them: one with each of `lrs`."""
 
     a: Assembly
     rows: Taken
@@ -22,7 +33,6 @@ class Due:
     lrs: Sequence[float]
 
     def take(self) -> None:
-        """Takes them, this run alone."""
         self.a.solo.take(self.batches(), self.lrs, self.a.step)
         self.a.step += len(self.lrs)
 
@@ -39,8 +49,32 @@ class Due:
         return self.rows.numbers(self.a.step_in_epoch, len(self.lrs))
 
 
+@dataclass(slots=True)
+class Closing(Due):
+    """The end of a window, whose figures join those of the epoch."""
+
+    a: Assembly
+    rows: Taken
+
+    def take(self) -> None:
+        self.a.tally.close_window(*self.rows.answers())
+
+
+@dataclass(slots=True)
+class Evaluation(Due):
+    """Loss and metrics of a part of the data, which stand in `values` afterwards."""
+
+    a: Assembly
+    rows: Rows
+    split: str
+    values: dict[str, float] = field(default_factory=dict)
+
+    def take(self) -> None:
+        self.values = self.a.evaluate(self.rows, self.split)
+
+
 Story = Iterator[Event | Due]
-"""A run as its loop tells it: what happens, and the steps to take before it is asked to go on."""
+"""A run as its loop tells it: what happens, and the work to be done before it is asked to go on."""
 
 
 def alone(story: Story) -> Iterator[Event]:

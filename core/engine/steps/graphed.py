@@ -33,6 +33,8 @@ class Gradients(Protocol):
 
     def holds(self, parts: Sequence[Part]) -> bool: ...
 
+    def outputs(self, x: Tensor) -> Tensor: ...
+
     def gradients(
         self, x: Tensor, target: Tensor, weight: Tensor | None, steps: Sequence[int], onlookers: Onlookers = ()
     ) -> Tensor: ...
@@ -80,6 +82,10 @@ class Graphed:
 
     def holds(self, parts: Sequence[Part]) -> bool:
         return self._stack.holds(parts)
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """As `Stack.outputs`."""
+        return self._stack.outputs(x)
 
     def gradients(
         self, x: Tensor, target: Tensor, weight: Tensor | None, steps: Sequence[int], onlookers: Onlookers = ()

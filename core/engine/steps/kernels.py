@@ -2,7 +2,7 @@
 
 Legend: M networks, N rows each, F features; x and y are (M, N, F), g the objective's gradient with respect to y.
 `forward` keeps what `backward` needs; `backward` writes the gradients of the layer's own parameters into the stack and
-returns the gradient with respect to x.
+returns the gradient with respect to x; `infer` is the layer in evaluation mode.
 
 What one network of a stack comes to must not depend, not by a bit, on how many others are in it. Sums, exp and tanh are
 so by themselves. Other functions round the last few values of a memory block differently, where the processor's vectors
@@ -29,6 +29,9 @@ class Kernel(Protocol):
     """One layer of a stack."""
 
     def forward(self, x: Tensor) -> Tensor: ...
+
+    def infer(self, x: Tensor) -> Tensor:
+        """y of a network that is used and not trained: nothing is kept, dropped or moved."""
 
     def backward(self, g: Tensor) -> Tensor: ...
 
@@ -100,6 +103,9 @@ class Linear:
         self._x = x = x if self._alone else in_line(x)
         return product(x, self._transposed, self._b)
 
+    def infer(self, x: Tensor) -> Tensor:
+        return product(x if self._alone else in_line(x), self._transposed, self._b)
+
     def backward(self, g: Tensor) -> Tensor:
         if not self._alone:
             g = in_line(g)
@@ -123,6 +129,9 @@ class Relu:
         self._y = self._function(x)
         return self._y
 
+    def infer(self, x: Tensor) -> Tensor:
+        return torch.relu(x)
+
     def backward(self, g: Tensor) -> Tensor:
         torch.ops.aten.threshold_backward.grad_input(g, self._y, 0, grad_input=g)
         return g
@@ -135,6 +144,9 @@ class Tanh:
         self._y = torch.tanh(x)
         return self._y
 
+    def infer(self, x: Tensor) -> Tensor:
+        return torch.tanh(x)
+
     def backward(self, g: Tensor) -> Tensor:
         return g.addcmul_(g * self._y, self._y, value=-1)
 
@@ -145,6 +157,9 @@ class Sigmoid:
     def forward(self, x: Tensor) -> Tensor:
         self._y = apart(x).sigmoid()
         return self._y
+
+    def infer(self, x: Tensor) -> Tensor:
+        return apart(x).sigmoid()
 
     def backward(self, g: Tensor) -> Tensor:
         return g.mul_(self._y).addcmul_(g, self._y, value=-1)
@@ -176,6 +191,10 @@ class Elementwise:
             self._y = self._function(*self._inputs)
         return self._y.detach()
 
+    def infer(self, x: Tensor) -> Tensor:
+        with torch.no_grad(), _one_library():
+            return self._function(apart(x), *(p.reshape(len(x), 1, -1) for p in self._parameters))
+
     def backward(self, g: Tensor) -> Tensor:
         with _one_library():
             first, *others = torch.autograd.grad(self._y, self._inputs, apart(g))
@@ -194,6 +213,9 @@ class Dropout:
         self._mask = self._draw(x)
         return x * self._mask
 
+    def infer(self, x: Tensor) -> Tensor:
+        return x
+
     def backward(self, g: Tensor) -> Tensor:
         return g.mul_(self._mask)
 
@@ -203,6 +225,9 @@ class Flatten:
 
     def forward(self, x: Tensor) -> Tensor:
         self._shape = x.shape
+        return x.flatten(2)
+
+    def infer(self, x: Tensor) -> Tensor:
         return x.flatten(2)
 
     def backward(self, g: Tensor) -> Tensor:

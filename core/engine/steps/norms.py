@@ -26,6 +26,9 @@ class RowNorm:
         self._unit = parts * self._scale
         return self._affine.forward(self._unit.view(x.shape))
 
+    def infer(self, x: Tensor) -> Tensor:
+        return self.forward(x)
+
     def backward(self, g: Tensor) -> Tensor:
         shape = g.shape
         g = self._affine.backward(g).view(self._unit.shape)
@@ -61,6 +64,10 @@ class BatchNorm:
         self._variance.lerp_(variance.squeeze(1).mul_(rows / max(1, rows - 1)), self._momentum)
         self._seen.add_(1)
         return self._affine.forward(self._unit)
+
+    def infer(self, x: Tensor) -> Tensor:
+        scale = self._variance.add(self._eps).sqrt_().reciprocal_()
+        return self._affine.forward((x - self._mean.unsqueeze(1)) * scale.unsqueeze(1))
 
     def backward(self, g: Tensor) -> Tensor:
         g = self._affine.backward(g)

@@ -13,7 +13,8 @@ from torch import Tensor
 from core.engine.learner import Learner
 from core.engine.microscope import Microscope
 from core.engine.optimizers import Evaluate, Optimizer
-from core.engine.rows import Batch
+from core.engine.outputs import at_hand, forward
+from core.engine.rows import Batch, Rows
 from core.engine.steps.graphed import Gradients, gradients_of
 from core.engine.steps.stack import Part
 from core.engine.tally import Tally
@@ -53,6 +54,10 @@ class Solo(ABC):
             self.tally.add(outputs, self.learner.extra_loss)
             self.tally.add_norm(self.learner.gradient_norm)
 
+    def outputs(self, rows: Rows, at_once: int) -> Tensor:
+        """The outputs (N, ...) in evaluation mode for all rows, so many at once."""
+        return forward(self.learner.network, rows.x, at_once, rows.device)
+
     @abstractmethod
     def looked_at(self, evaluate: Evaluate, lr: float, number: int) -> Tensor:
         """The optimizer's step with this number, which the microscope sees; returns the outputs."""
@@ -82,6 +87,19 @@ class Direct(Solo):
         self._unread = torch.full((), torch.nan)
         self._onlookers: list[Microscope] = []
 
+    def stack(self) -> Gradients:
+        """The stack of this network alone."""
+        if self._stack is None or not self._stack.holds([self.part]):
+            # at first, and after its parameters have moved into a cohort's buffer
+            self._stack = gradients_of([self.part])
+        return self._stack
+
+    def outputs(self, rows: Rows, at_once: int) -> Tensor:
+        stack = self.stack()
+        with torch.no_grad():
+            chunks = [stack.outputs(at_hand(x, rows.device).unsqueeze(0))[0] for x in torch.split(rows.x, at_once)]
+        return chunks[0] if len(chunks) == 1 else torch.cat(chunks)
+
     def looked_at(self, evaluate: Evaluate, lr: float, number: int) -> Tensor:
         microscope = self.watch.microscope
         microscope.open(number)
@@ -92,11 +110,9 @@ class Direct(Solo):
         return outputs
 
     def gradients(self, number: int, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        if self._stack is None or not self._stack.holds([self.part]):
-            # at first, and after its parameters have moved into a cohort's buffer
-            self._stack = gradients_of([self.part])
+        stack = self.stack()
         weights = None if weight is None else weight.unsqueeze(0)
-        outputs = self._stack.gradients(x.unsqueeze(0), target.unsqueeze(0), weights, (number,), self._onlookers)[0]
+        outputs = stack.gradients(x.unsqueeze(0), target.unsqueeze(0), weights, (number,), self._onlookers)[0]
         for microscope in self._onlookers:
             microscope.gradients(self.learner.loss(outputs, target, weight))
         self.learner.finish()

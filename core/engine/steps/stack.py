@@ -109,6 +109,12 @@ class Stack:
             g = kernel.backward(g)
         return x
 
+    def outputs(self, x: Tensor) -> Tensor:
+        """The outputs (M, N, O) in evaluation mode for x (M, N, *sample); nothing of the networks moves."""
+        for kernel in self._kernels:
+            x = kernel.infer(x)
+        return x
+
     def _of_outputs(self, z: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         """(M, N, O) the gradient of the objectives with respect to the outputs z."""
         return self._loss.slope(z, target).mul_(self._row_factors(z.shape[1], weight))

@@ -1,76 +1,116 @@
-"""Steps that several runs have come to, taken at once where their networks are alike."""
+"""What several runs have come to (steps, ends of windows, evaluations), done at once where their networks are alike."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from core.engine.assembly import Assembly
+from core.engine.evaluate import figures
 from core.engine.learner import Learner
 from core.engine.microscope import Microscope
 from core.engine.optimizers import FirstOrder, LookAhead
-from core.engine.steps.due import Due
+from core.engine.outputs import at_hand
+from core.engine.steps.due import Closing, Due, Evaluation, Steps
 from core.engine.steps.gathering import gathered, shift_of
 from core.engine.steps.graphed import Gradients, gradients_of
 from core.engine.steps.solo import Direct
 from core.engine.steps.stack import Part, likeness
+from core.engine.tally import close_windows
 
 AT_ONCE = 16
 """Steps that a member of a cohort takes before it is asked again: what asking costs is shared among them."""
 
 
+D = TypeVar("D", bound=Due)
+
+
 class Together:
-    """Takes the steps of many runs; each comes to the bits that it would come to alone."""
+    """Does the work of many runs; each comes to the bits that it would come to alone."""
 
     def __init__(self) -> None:
         self._kinds: dict[int, Hashable] = {}
         self._stacks: dict[Hashable, Gradients] = {}
 
-    def take(self, dues: Iterable[Due]) -> None:
-        """Takes steps that can be (`goes_together`), at once where networks and the sizes of the batches are alike."""
+    def take(self, dues: Sequence[Due]) -> None:
+        """Does work that can be done together (`goes_together`), at once where networks and layouts are alike."""
         torch.set_num_threads(1)
-        groups: dict[tuple[Hashable, Hashable], list[Due]] = defaultdict(list)
-        for due in dues:
-            groups[self._kind(due.a), _layout(due)].append(due)
-        for (kind, _), group in groups.items():
-            if len(group) == 1:
-                group[0].take()
-            else:
-                _take(group, self._stack(kind, group))
+        for steps in self._alike([due for due in dues if isinstance(due, Steps)], _layout):
+            _take(steps, self._stack(steps))
+        for closings in self._alike([due for due in dues if isinstance(due, Closing)], _answers_layout):
+            _close(closings)
+        for evaluations in self._alike([due for due in dues if isinstance(due, Evaluation)], lambda due: id(due.rows)):
+            self._evaluate(evaluations)
 
     def forget(self, a: Assembly | None) -> None:
         """Gives up what is kept of a run that has ended; the others are stacked anew without it."""
         self._kinds.pop(id(a), None)
         self._stacks.clear()
 
+    def _alike(self, dues: Iterable[D], layout: Callable[[D], Hashable]) -> Iterator[list[D]]:
+        """Work of several runs that are alike; that of one that has no company is done here."""
+        groups: dict[Hashable, list[D]] = defaultdict(list)
+        for due in dues:
+            groups[self._kind(due.a), layout(due)].append(due)
+        for group in groups.values():
+            if len(group) > 1:
+                yield group
+            else:
+                group[0].take()
+
     def _kind(self, a: Assembly) -> Hashable:
         if id(a) not in self._kinds:
             self._kinds[id(a)] = likeness(_part(a))
         return self._kinds[id(a)]
 
-    def _stack(self, kind: Hashable, group: Sequence[Due]) -> Gradients:
-        parts = [_part(due.a) for due in group]
+    def _stack(self, group: Sequence[Due]) -> Gradients:
+        parts, kind = [_part(due.a) for due in group], self._kind(group[0].a)
         stack = self._stacks.get(kind)
         if stack is None or not stack.holds(parts):
             self._stacks[kind] = stack = gradients_of(parts)
         return stack
 
+    def _evaluate(self, group: Sequence[Evaluation]) -> None:
+        stack = self._stacks.get(self._kind(group[0].a))
+        if stack is None or not stack.holds([_part(due.a) for due in group]):
+            # they have come here by steps of other company, which a new stack would break up
+            for due in group:
+                due.take()
+            return
+        rows = group[0].rows
+        x = at_hand(rows.x, rows.device)
+        with torch.no_grad():
+            outputs = stack.outputs(x.expand(len(group), *x.shape))
+        told = figures([due.a.evaluator for due in group], outputs, rows, group[0].split)
+        for due, values in zip(group, told, strict=True):
+            due.values = values
+
 
 def goes_together(due: Due) -> bool:
-    """Whether steps can be taken with other runs': with several threads sums depend on how they are dealt out."""
+    """Whether work can be done with other runs': with several threads sums depend on how they are dealt out; and what
+    does not go through a network at once would take the memory of many."""
     a = due.a
+    if isinstance(due, Evaluation) and len(due.rows) > a.evaluator.chunk:
+        return False
     return isinstance(a.solo, Direct) and isinstance(a.optimizer, FirstOrder) and a.environment["threads"] == 1
 
 
-def _layout(due: Due) -> Hashable:
+def _layout(due: Steps) -> Hashable:
     """How the rows of the steps lie in memory."""
     edges = due.edges()
     sizes = tuple(end - start for start, end in pairwise(edges))
     return sizes, shift_of(due.a.train.x, edges[0]), due.a.train.loss_weight is None
+
+
+def _answers_layout(due: Closing) -> Hashable:
+    """How many rows the window has, and whether they have weights."""
+    edges = due.rows.window.edges
+    return edges[-1] - edges[0], due.a.train.loss_weight is None
 
 
 def _part(a: Assembly) -> Part:
@@ -83,7 +123,7 @@ def _optimizer(a: Assembly) -> FirstOrder:
     return a.optimizer
 
 
-def _take(group: Sequence[Due], stack: Gradients) -> None:
+def _take(group: Sequence[Steps], stack: Gradients) -> None:
     """Each step for all runs before the next one."""
     runs = [due.a for due in group]
     learners, optimizers = [a.learner for a in runs], [_optimizer(a) for a in runs]
@@ -115,6 +155,13 @@ def _take(group: Sequence[Due], stack: Gradients) -> None:
     for microscope in looks:
         if microscope is not None:
             microscope.close()
+
+
+def _close(group: Sequence[Closing]) -> None:
+    """The figures of the window of each run."""
+    targets, weights = zip(*(due.rows.answers() for due in group), strict=True)
+    weight = None if weights[0] is None else torch.stack(weights)
+    close_windows([due.a.tally for due in group], torch.stack(targets), weight)
 
 
 def _opened(runs: Sequence[Assembly]) -> list[Microscope | None]:

@@ -15,6 +15,7 @@ from core.data.sharing import shared_preparations
 from core.engine.cohort import Member, train_together
 from core.engine.run import Run, train
 from core.engine.run import story as told_by_run
+from core.engine.steps import together as steps_together
 from core.errors import TrainingFailed
 from core.events import Changed, Checkpoint, Event, Failed, Finished, Metrics, Progress, Started, Stopped
 from core.states import StopReason
@@ -136,6 +137,29 @@ def test_whatever_rides_together_comes_to_its_own_bytes(bench: Bench, bodies: li
         alone = list(train(bench.run(each), never))
         assert isinstance(alone[-1], Finished)
         assert story(company[place]) == story(alone)
+
+
+def test_members_are_evaluated_and_their_windows_closed_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where their networks are alike and the rows are the same; a part too large for one pass is each one's own."""
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for name in ("figures", "close_windows"):
+        inner = getattr(steps_together, name)
+
+        def counted(group: Any, *more: Any, inner: Any = inner, name: str = name) -> Any:
+            sizes[name].append(len(group))
+            return inner(group, *more)
+
+        monkeypatch.setattr(steps_together, name, counted)
+    bodies = [wine(*wide(8, "relu"), seed=s) for s in range(3)]
+    together([Member(bench.run(each), never) for each in bodies])
+    assert sizes == {"figures": [3] * 3, "close_windows": [3] * 3}
+    sizes.clear()
+    large = [wine(*wide(8, "relu"), seed=s, data={"dataset": "wine", "split": {"validation": 0.5}}) for s in range(3)]
+    monkeypatch.setattr("core.spec.sizes._EVALUATION_ROWS", 40)
+    company = together([Member(bench.run(each), never) for each in large])
+    assert sizes == {"close_windows": [3] * 3}
+    for place, each in enumerate(large):
+        assert story(company[place]) == story(list(train(bench.run(each), never)))
 
 
 def test_members_advance_in_turn(bench: Bench) -> None:

@@ -102,6 +102,22 @@ def test_gradients_are_pytorchs(body: list[dict[str, Any]]) -> None:
     compare(network(body, seed=1), classes(), *batch())
 
 
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_outputs_in_evaluation_mode_are_pytorchs_and_move_nothing(body: list[dict[str, Any]]) -> None:
+    x, target = batch()
+    net = network([*body, {"type": "dropout", "p": 0.5}], 3)
+    stack = Stack([part(net, classes())])
+    # moments that are neither 0 nor 1
+    stack.gradients(x.unsqueeze(0), target.unsqueeze(0), None, (1,))
+    untouched = {name: value.clone() for name, value in net.state_dict().items()}
+    rows = x.clone()
+    ours = stack.outputs(rows.unsqueeze(0))[0]
+    with torch.inference_mode():
+        torch.testing.assert_close(ours, net.eval()(x), rtol=1e-10, atol=1e-12)
+    assert torch.equal(rows, x)
+    assert all(torch.equal(value, untouched[name]) for name, value in net.state_dict().items())
+
+
 def test_every_layer_that_has_a_kernel_is_compared_with_pytorch() -> None:
     nets = [network(body, seed=0) for body in BODIES.values()]
     assert {type(layer) for net in nets for layer in net} | {nn.Flatten, nn.Dropout} == set(KERNELS)
@@ -273,6 +289,14 @@ def test_networks_drawn_at_random_have_the_same_bits_alone_and_in_a_stack(seed: 
         alone = Stack([one]).gradients(x[-1:].clone(), y[-1:].clone(), None, company[-1:])
         assert torch.equal(outputs_of_all[-1], alone[0]), body
         assert torch.equal(parts[-1].flat.gradients, one.flat.gradients), body
+        # evaluated on rows that all share, and their losses
+        shared, answers = torch.randn((97, features), generator=numbers), y.flatten(0, 1)[:1].expand(97, *y.shape[2:])
+        of_all = Stack(parts).outputs(shared.expand(len(company), *shared.shape))
+        of_one = Stack([one]).outputs(shared.unsqueeze(0))
+        assert torch.equal(of_all[-1], of_one[0]), body
+        losses = [loss.of_rows(z, answers.expand(len(z), *answers.shape))[-1] for z in (of_all, of_one)]
+        assert torch.equal(*losses), body
+        assert torch.equal(losses[1], loss.each(of_one[0], answers).double()), body
 
 
 def test_networks_that_are_not_alike_do_not_share_a_stack() -> None:

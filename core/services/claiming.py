@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.orm import Session
@@ -20,7 +21,7 @@ from core.services import change_log
 from core.services.claims import Claim, DataRef, ResumePoint
 from core.services.history import take_back
 from core.services.lifecycle import announce_each
-from core.spec.cohorts import Load
+from core.spec.cohorts import OVERTAKING_S, Load
 from core.states import Status
 
 
@@ -92,7 +93,7 @@ def _take(session: Session, which: ColumnElement[bool], most: int, worker_id: st
 def _company(session: Session, job: Job, room: Room, due: ColumnElement[bool], riders: ColumnElement[bool]) -> int:
     """How many others ride with the job: what there is room for, shared with the runners that wait for work.
 
-    Where that is long work, no more of them than an older job of another kind can bear go before it.
+    No more of them go before an older job of another kind than that one can bear.
     """
     if room.most <= 1 or job.cohort_key is None or job.crashes:
         return 0
@@ -104,9 +105,7 @@ def _company(session: Session, job: Job, room: Room, due: ColumnElement[bool], r
     if company and room.runners > 1:
         waiting = _count(session, riders, company * room.runners)
         company = min(company, math.ceil((waiting + 1) / room.runners) - 1)
-    if company > load.most_overtaking():
-        company = min(company, _before_others(session, job, due, riders, company) + load.most_overtaking())
-    return company
+    return min(company, _bearable(session, job, due, riders, company)) if company else 0
 
 
 def _count(session: Session, which: ColumnElement[bool], most: int) -> int:
@@ -115,15 +114,21 @@ def _count(session: Session, which: ColumnElement[bool], most: int) -> int:
     return session.scalar(select(func.count()).select_from(found)) or 0
 
 
-def _before_others(session: Session, job: Job, due: ColumnElement[bool], riders: ColumnElement[bool], most: int) -> int:
-    """How many riders have waited longer than every job of another kind."""
+def _bearable(session: Session, job: Job, due: ColumnElement[bool], riders: ColumnElement[bool], most: int) -> int:
+    """How many of the `most` riders that have waited longest may go: all that are older than the jobs of other kinds,
+    and then so many that their work together does not keep those waiting for long."""
+    columns = select(Job.queued_at, Job.id, JobSpecs.load).join(JobSpecs, JobSpecs.job_id == Job.id)
+    waiting = session.execute(columns.where(riders).order_by(Job.queued_at, Job.id).limit(most)).all()
+    seconds = [Load.read(row.load).seconds if row.load else math.inf for row in waiting]
+    if sum(seconds) <= OVERTAKING_S:
+        return len(waiting)
     other = or_(Job.cohort_key.is_(None), Job.cohort_key != job.cohort_key)
     oldest = select(Job.queued_at, Job.id).where(due, other).order_by(Job.queued_at, Job.id).limit(1)
     found = session.execute(oldest).one_or_none()
     if found is None:
-        return most
-    older = or_(Job.queued_at < found.queued_at, and_(Job.queued_at == found.queued_at, Job.id < found.id))
-    return _count(session, and_(riders, older), most)
+        return len(waiting)
+    before = sum((row.queued_at, row.id) < (found.queued_at, found.id) for row in waiting)
+    return before + sum(work <= OVERTAKING_S for work in accumulate(seconds[before:]))
 
 
 def _begin(session: Session, jobs: Sequence[Job], worker_id: str) -> list[Claim]:

@@ -23,7 +23,8 @@ _OF_EACH = {"linear": {"init", "bias_init"}, "dropout": {"p"}, "prelu": {"slope"
 # Arithmetic of one step of all members: about a millisecond of one core. What a step costs beside it is a tenth of
 # that, so more company would save nothing and keep others waiting.
 _OPERATIONS_AT_ONCE = 4e7
-_OVERTAKING_S = 60.0
+OVERTAKING_S = 60.0
+"""Seconds of work, by estimate, that may go before an older job of another kind."""
 
 
 def cohort_key(spec: JobSpec, *, project: str, dataset: str) -> str | None:
@@ -116,7 +117,3 @@ class Load:
         fitting = memory_bytes // max(1, self.memory_bytes)
         gaining = int(_OPERATIONS_AT_ONCE / max(1, self.step_operations))
         return max(1, min(most, fitting, gaining))
-
-    def most_overtaking(self) -> int:
-        """How many jobs like this one may go before an older job of another kind: a minute of work of theirs."""
-        return int(_OVERTAKING_S / max(self.seconds, 1e-3))

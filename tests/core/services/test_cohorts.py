@@ -98,15 +98,27 @@ class TestCompany:
         ids = burst(house, 3)
         other = house.submit(**OTHER).id
         late = burst(house, 2)
-        weigh(house, ids[0], seconds=45.0)
+        for job_id in (*ids, *late):
+            weigh(house, job_id, seconds=45.0)
         # one more minute of work is what the other is asked to wait
         assert [claim.job_id for claim in house.board()] == [*ids, late[0]]
         assert [claim.job_id for claim in house.board()] == [other]
         assert [claim.job_id for claim in house.board()] == [late[1]]
 
+    def test_long_jobs_do_not_overtake_behind_a_short_one(self, house: House) -> None:
+        """Epochs are each job's own: what the first asks for says nothing of the others."""
+        (first,) = burst(house, 1)
+        other = house.submit(**OTHER).id
+        late = burst(house, 3)
+        weigh(house, late[1], seconds=3600.0)
+        assert [claim.job_id for claim in house.board()] == [first, late[0]]
+        assert [claim.job_id for claim in house.board()] == [other]
+        assert [claim.job_id for claim in house.board()] == late[1:]
+
     def test_long_jobs_ride_together_where_nobody_else_waits(self, house: House) -> None:
         ids = burst(house, 3)
-        weigh(house, ids[0], seconds=3600.0)
+        for job_id in ids:
+            weigh(house, job_id, seconds=3600.0)
         assert len(house.board()) == 3
 
 

@@ -193,9 +193,6 @@ class TestLoad:
     def test_memory_and_arithmetic_bound_a_cohort(self, load: Load, most: int) -> None:
         assert load.most_together(64, 1000) == most
 
-    def test_overtaking_is_for_short_jobs(self) -> None:
-        assert [Load(1, 1, seconds).most_overtaking() for seconds in (0.5, 25.0, 61.0)] == [120, 2, 0]
-
     def test_reads_what_it_wrote(self) -> None:
         load = Load.of(plan(BASE))
         assert Load.read(load.to_json()) == load

@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     runner_memory_bytes: int = Field(
         0, description="bytes a CPU runner may map beyond what it starts with; 0: no limit", ge=0
     )
+    prepared_bytes: int = Field(
+        8 * 1024**3,
+        description="bytes of prepared data that the workers of one data folder keep on disk and map; 0: none",
+        ge=0,
+    )
     idempotency_ttl_s: float = Field(24 * 3600.0, description="seconds an idempotency key is remembered")
     predict_wait_s: float = Field(10.0, description="seconds a request for a prediction waits before 503")
     analysis_s: float = Field(300.0, description="seconds that one analysis or experiment may take")

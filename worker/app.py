@@ -62,6 +62,8 @@ def options_from(settings: Settings, identity: Identity) -> Options:
         idempotency_ttl_s=settings.idempotency_ttl_s,
         predict_s=settings.predict_wait_s,
         analysis_s=settings.analysis_s,
+        prepared_folder=settings.data_dir.resolve() / "prepared",
+        prepared_bytes=settings.prepared_bytes,
     )
 
 

@@ -39,6 +39,9 @@ class Options:
     export_s: float = 120.0
     analysis_s: float = 300.0
     cache_bytes: int = 20 * 1024**3
+    # prepared data that the workers of the machine share, kept up to so many bytes; 0: none
+    prepared_folder: Path = Path("prepared")
+    prepared_bytes: int = 0
 
     @property
     def runs(self) -> Path:

@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +25,7 @@ import torch
 
 from core.changes import Change
 from core.data.builtin import make_builtin
+from core.data.kept import keeping_preparations
 from core.data.sharing import shared_preparations
 from core.engine.cohort import Member, train_together
 from core.engine.faults import last_word, log_trace
@@ -140,8 +141,7 @@ def _events(order: dict[str, Any], asked: dict[str, Asked]) -> Iterator[tuple[st
                 going.remove(job["job"])
                 yield job["job"], last_word(fault)
         ids = list(members)
-        # of one job it would only hold memory
-        with shared_preparations() if len(ids) > 1 else nullcontext():
+        with _prepared_once(order["prepared"], len(ids)):
             for place, event in train_together(list(members.values())):
                 if isinstance(event, LAST):
                     going.remove(ids[place])
@@ -150,6 +150,15 @@ def _events(order: dict[str, Any], asked: dict[str, Asked]) -> Iterator[tuple[st
         word = _word_or_end(fault)
         for job_id in going:
             yield job_id, word
+
+
+@contextmanager
+def _prepared_once(shelf: dict[str, Any], jobs: int) -> Iterator[None]:
+    """Large data are prepared once on the machine, all others once for the jobs of this process."""
+    # of one job it would only hold memory
+    in_process = shared_preparations() if jobs > 1 else nullcontext()
+    with keeping_preparations(Path(shelf["folder"]), shelf["max_bytes"]), in_process:
+        yield
 
 
 def _word_or_end(fault: Exception) -> Failed:

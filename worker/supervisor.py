@@ -132,6 +132,7 @@ class Supervisor:
             "checkpoint_every_s": options.checkpoint_every_s,
             "threads": options.threads,
             "memory_bytes": options.memory_bytes // self._runners,
+            "prepared": {"folder": str(options.prepared_folder), "max_bytes": options.prepared_bytes},
         }
 
     def _materialise_resume(self, job: HeldJob, workdir: Path) -> tuple[Path, Path] | None:

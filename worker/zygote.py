@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy.ma  # noqa: F401
 import torch
 
+from core.data.kept import fingerprint
 from worker import analysis, posix, prediction, rehearsal, runner
 
 # What polars starts on import waits for spilled files to delete and holds no lock while there are none.
@@ -131,6 +132,8 @@ def main() -> int:
     # the worker drains its runners itself; a signal to the whole group must not take them away under it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # read once for all children
+    fingerprint()
     piece = rehearsal.stage(Path(tempfile.mkdtemp(prefix="stage-")))
     threads = computing_threads()
     assert len(threads) == 1, f"forking with threads {threads} would lose their locks"

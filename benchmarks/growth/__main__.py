@@ -54,6 +54,7 @@ def measure_all(server: str, *, quick: bool) -> None:
     contest = ("--jobs", 500 if quick else 10_000, "--workers", 16)
     run("claims", "--database-url", url, *contest, "--trains-s", 0.3)
     run("claims", "--database-url", url, *contest, "--trains-s", 0)
+    run("prepared", "--times", 2 if quick else 5)
     worker = ("--jobs", 200 if quick else 2_000, "--every", 20 if quick else 100)
     run("memory", *worker)
     drop_database(server, "growth_worker")

@@ -77,11 +77,23 @@ def memory(found: Figures) -> str:
     return _table(head, rows)
 
 
+def prepared(found: Figures) -> str:
+    """A row for each table: the first step of three runners, and the memory of two."""
+    head = ["table", "first step, none kept", "who prepares", "who maps", "PSS of two, each for itself", "PSS of two"]
+    rows = []
+    for name, one in found.items():
+        steps = [f"{one['first_step_s'][who]:.2f} s" for who in ("alone", "first", "second")]
+        pss = {who: sizes["pss"] for who, sizes in one["mib"].items()}
+        rows.append([name, *steps, f"{2 * pss['alone']:.0f} MiB", f"{pss['first'] + pss['second']:.0f} MiB"])
+    return _table(head, rows)
+
+
 SECTIONS: dict[str, Callable[[Figures], str]] = {
     "sizes": sizes,
     "claims": claims,
     "heartbeats": heartbeats,
     "memory": memory,
+    "prepared": prepared,
 }
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from core.data.fit import centre_and_width
 from core.data.folds import fold_split, group_folds, random_folds, stratified_folds, time_folds
 from core.data.forecast import Forecast, forecast
+from core.data.kept import kept
 from core.data.labels import anomalies, normal_alone
 from core.data.leakage import warn_of_leaks
 from core.data.preparation import Preparation
-from core.data.prepared import Prepared
+from core.data.prepared import Part, Parts, Prepared, parts_of
 from core.data.scales import warn_of_scales
 from core.data.sharing import once
 from core.data.source import ArraySource, Source, TableSource
@@ -38,7 +39,18 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 
-__all__ = ["Prepared", "fold_sizes", "prepare"]
+__all__ = ["Part", "Parts", "Prepared", "fold_sizes", "parts_of", "prepare", "prepare_parts"]
+
+
+def prepare_parts(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0) -> Parts:
+    """What `prepare` makes, dealt out to training, validation and test: shared by the runs of a process that ask for
+    it (`sharing`), and of large data by those of the machine (`kept`), where they say so; nobody writes to it then.
+    """
+
+    def make() -> Parts:
+        return parts_of(prepare(spec, schema, data_path, fold))
+
+    return once(spec, schema, data_path, fold, lambda: kept(spec, schema, data_path, fold, make))
 
 
 def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0) -> Prepared:
@@ -46,10 +58,6 @@ def prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int = 0
 
     `fold` says which one validates, 0 to `split.folds` - 1, where the spec asks for folds.
     """
-    return once(spec, schema, data_path, fold, lambda: _prepare(spec, schema, data_path, fold))
-
-
-def _prepare(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int) -> Prepared:
     source = _source(schema, data_path)
     if spec.data.window is not None:
         return _windows(forecast(spec, source, schema.rows))

@@ -10,9 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
-from core.data.prepared import Prepared
+from core.data.prepared import Parts
 from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec
 
@@ -26,7 +24,7 @@ class _Last:
     def __init__(self) -> None:
         self.key: Key | None = None
         self.schema: DatasetSchema | None = None
-        self.prepared: Prepared | None = None
+        self.prepared: Parts | None = None
         self.derived: dict[Hashable, Any] = {}
         """What was made of it for one run and serves the others as well."""
 
@@ -36,18 +34,24 @@ _shared: ContextVar[_Last | None] = ContextVar("shared", default=None)
 
 @contextmanager
 def shared_preparations() -> Iterator[None]:
-    """Within the block `prepare` keeps its last result for whoever asks for the same again; arrays are read-only."""
+    """Within the block `prepare_parts` keeps its last result for who asks for the same again; arrays are read-only."""
     token = _shared.set(_Last())
     try:
-        with warnings.catch_warnings():
-            # torch says so of every such array, and never writes to one
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        with read_only_arrays():
             yield
     finally:
         _shared.reset(token)
 
 
-def once(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int, make: Callable[[], Prepared]) -> Prepared:
+@contextmanager
+def read_only_arrays() -> Iterator[None]:
+    """Within the block torch does not complain of arrays that it may not write to: it never does."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        yield
+
+
+def once(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int, make: Callable[[], Parts]) -> Parts:
     """What `make` gives, or gave before where it is kept. It depends on what is named here and on nothing else."""
     last = _shared.get()
     if last is None:
@@ -60,7 +64,7 @@ def once(spec: JobSpec, schema: DatasetSchema, data_path: Path, fold: int, make:
     return last.prepared
 
 
-def derived_once(prepared: Prepared, key: Hashable, make: Callable[[], T]) -> T:
+def derived_once(prepared: Parts, key: Hashable, make: Callable[[], T]) -> T:
     """What `make` makes of a preparation, or made before where that is kept. It depends on the two named and on nothing
     else, and nobody writes to it."""
     last = _shared.get()
@@ -72,9 +76,10 @@ def derived_once(prepared: Prepared, key: Hashable, make: Callable[[], T]) -> T:
     return made
 
 
-def _frozen(prepared: Prepared) -> Prepared:
-    for each in fields(prepared):
-        array = getattr(prepared, each.name)
-        if isinstance(array, np.ndarray):
-            array.flags.writeable = False
+def _frozen(prepared: Parts) -> Parts:
+    for part in prepared.present:
+        for each in fields(part):
+            array = getattr(part, each.name)
+            if array is not None:
+                array.flags.writeable = False
     return prepared

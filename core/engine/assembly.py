@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core.changes import Change
-from core.data.prepare import Prepared, fold_sizes, prepare
+from core.data.prepare import Parts, fold_sizes, prepare_parts
 from core.data.sharing import derived_once
 from core.engine.checkpoint import Snapshot, network_tensors, prefixed
 from core.engine.codes import check_codes
@@ -238,10 +238,10 @@ def assemble(
     Every fold begins with the same first values and random streams: folds differ by their rows alone.
     """
     training = spec.training
-    prepared = prepare(spec, schema, data_path, place.fold or 0)
-    shape = tuple(prepared.x.shape[1:])
+    prepared = prepare_parts(spec, schema, data_path, place.fold or 0)
+    shape = tuple(prepared.train.x.shape[1:])
     network = build_network(spec.layered(), shape, seed=training.seed, precision=training.dtype).to(device)
-    check_codes(network, torch.from_numpy(prepared.x), device)
+    check_codes(network, [torch.from_numpy(part.x) for part in prepared.present], device)
     if device.type == "cuda":
         with_channels_last(network)
     flat = FlatParameters(network)
@@ -315,7 +315,7 @@ def _pace(spec: JobSpec, steps_per_epoch: int) -> Pace:
     return Pace(spec.schedule, spec.optimizer.lr, spec.training.epochs * steps_per_epoch, steps_per_epoch)
 
 
-def _evaluator(spec: JobSpec, loss: Loss, prepared: Prepared, rows_at_once: int) -> Evaluator:
+def _evaluator(spec: JobSpec, loss: Loss, prepared: Parts, rows_at_once: int) -> Evaluator:
     names = spec.metrics or ()
     return Evaluator(spec, loss, prepared.preparation, names, rows_at_once, width=prepared.target_width)
 
@@ -334,7 +334,7 @@ def _tools(spec: JobSpec, part: Part, rows: tuple[Rows, Rows | None], batch_size
     )
 
 
-def _content_meta(spec: JobSpec, shape: tuple[int, ...], prepared: Prepared, fold: int | None) -> dict[str, Any]:
+def _content_meta(spec: JobSpec, shape: tuple[int, ...], prepared: Parts, fold: int | None) -> dict[str, Any]:
     """What leaves with the weights."""
     preparation = prepared.preparation
     meta = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -10,15 +12,16 @@ from core.engine.outputs import forward
 from core.errors import TrainingFailed
 
 
-def check_codes(network: nn.Module, x: Tensor, device: torch.device) -> None:
-    """TrainingFailed where a row of `x`, (N, ...) of every part of the data, holds what is no code of a table.
+def check_codes(network: nn.Module, parts: Iterable[Tensor], device: torch.device) -> None:
+    """TrainingFailed where a row of `parts`, each (N, ...) of one part of the data, holds what is no code of a table.
 
     The network is on `device`.
     """
     if not any(isinstance(module, Embedding) for module in network.modules()):
         return
     try:
-        forward(network, x, device=device)
+        for x in parts:
+            forward(network, x, device=device)
     except CodeError as error:
         raise TrainingFailed(str(error), code="data_error", pointer="/network") from error
     network.train()

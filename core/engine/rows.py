@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.data.prepare import Prepared
+from core.data.prepare import Part, Parts
 from core.data.split import data_error
-from core.data.windows import as_slice
 from core.engine.losses import Loss, class_weights
 from core.engine.residence import CPU, home_of, is_home, sent
 from core.spec.job import JobSpec
@@ -172,58 +171,53 @@ def plan_batches(rows: int, batch_size: int, values_per_row: int, every_steps: i
     return Batching(tuple(edges), window_steps, every_steps)
 
 
-def split_rows(
-    prepared: Prepared, spec: JobSpec, loss: Loss, device: torch.device
-) -> tuple[Rows, Rows | None, Rows | None]:
+def split_rows(parts: Parts, spec: JobSpec, loss: Loss, device: torch.device) -> tuple[Rows, Rows | None, Rows | None]:
     """Training, validation and test rows for a network on the device; None where a part is empty."""
-    per_class = _weights_of_classes(prepared, spec)
-    home = home_of(_bytes(prepared), device)
+    per_class = _weights_of_classes(parts, spec)
+    home = home_of(sum(map(_bytes, parts.present)), device)
 
-    def part(numbers: NDArray[np.int64]) -> Rows | None:
-        if not len(numbers):
-            return None
-        # windows overlap: what can stay a view of the rows is not copied out of them
-        index: Any = as_slice(numbers) if prepared.preparation.window is not None else numbers
-        x = torch.from_numpy(prepared.x[index])
-        event = None if prepared.weight is None else prepared.weight[index]
-        if prepared.y is None:
-            y: NDArray[Any] = x.numpy()
-            target = x
-        else:
-            y = prepared.y[index]
-            target = loss.encode(torch.from_numpy(y))
-        loss_weight = event
-        if per_class is not None:
-            loss_weight = per_class[y] if event is None else event * per_class[y]
-        x_at_home = x.to(home)
-        return Rows(
-            x=x_at_home,
-            target=x_at_home if target is x else target.to(home),
-            loss_weight=None if loss_weight is None else torch.from_numpy(loss_weight).to(x.dtype).to(home),
-            y=y,
-            weight=None if event is None else event.astype(np.float64),
-            anomaly=None if prepared.anomaly is None else prepared.anomaly[index],
-            device=device,
-        )
+    def rows(part: Part | None) -> Rows | None:
+        return None if part is None else _rows(part, loss, per_class, home, device)
 
-    train = part(prepared.train)
-    assert train is not None, "a split without training rows is refused before"
-    return train, part(prepared.validation), part(prepared.test)
+    train = rows(parts.train)
+    assert train is not None
+    return train, rows(parts.validation), rows(parts.test)
 
 
-def _bytes(prepared: Prepared) -> int:
-    """What all rows take; windows of a series, which are views of one array, take their whole length elsewhere."""
-    arrays = (prepared.x, prepared.y, prepared.weight)
+def _rows(
+    part: Part, loss: Loss, per_class: NDArray[np.float64] | None, home: torch.device, device: torch.device
+) -> Rows:
+    """The part as tensors: what can stay in the memory that it came in does."""
+    x = torch.from_numpy(part.x)
+    y = part.x if part.y is None else part.y
+    target = x if part.y is None else loss.encode(torch.from_numpy(y))
+    loss_weight = part.weight
+    if per_class is not None:
+        loss_weight = per_class[y] if loss_weight is None else loss_weight * per_class[y]
+    x_at_home = x.to(home)
+    return Rows(
+        x=x_at_home,
+        target=x_at_home if target is x else target.to(home),
+        loss_weight=None if loss_weight is None else torch.from_numpy(loss_weight).to(x.dtype).to(home),
+        y=y,
+        weight=None if part.weight is None else part.weight.astype(np.float64),
+        anomaly=part.anomaly,
+        device=device,
+    )
+
+
+def _bytes(part: Part) -> int:
+    """What its rows take; windows of a series, which are views of one array, take their whole length elsewhere."""
+    arrays = (part.x, part.y, part.weight)
     return sum(array.size * array.itemsize for array in arrays if array is not None)
 
 
-def _weights_of_classes(prepared: Prepared, spec: JobSpec) -> NDArray[np.float64] | None:
+def _weights_of_classes(parts: Parts, spec: JobSpec) -> NDArray[np.float64] | None:
     """(C,) from the spec, `balanced` by the training rows' event weights."""
-    if spec.task != "classification" or prepared.y is None:
+    if spec.task != "classification" or parts.train.y is None:
         return None
-    names = [_as_key(value) for value in prepared.preparation.classes or ()]
-    weight = None if prepared.weight is None else prepared.weight[prepared.train]
-    counts = np.bincount(prepared.y[prepared.train], weights=weight, minlength=len(names))
+    names = [_as_key(value) for value in parts.preparation.classes or ()]
+    counts = np.bincount(parts.train.y, weights=parts.train.weight, minlength=len(names))
     if spec.loss.class_weight == "balanced" and (counts < 0).any():
         name = names[int((counts < 0).argmax())]
         raise data_error(

@@ -181,7 +181,13 @@ def trained(child: Child, folder: Path) -> list[dict[str, Any]]:
     body = {"data": {"dataset": "moons"}, "network": {"layers": [{"type": "linear", "units": 8}, {"type": "dropout"}]}}
     spec = check_job({**body, "training": {"epochs": 2, "device": "cpu"}}, lambda _: data.schema, Limits()).spec
     job = {"job": "job_1", "spec": spec.model_dump(mode="json"), "schema": None, "workdir": str(folder / "run")}
-    terms = {"checkpoint_every_s": 30.0, "threads": 1, "memory_bytes": 0, "schema": data.schema.model_dump(mode="json")}
+    terms = {
+        "checkpoint_every_s": 30.0,
+        "threads": 1,
+        "memory_bytes": 0,
+        "prepared": {"folder": "prepared", "max_bytes": 0},
+        "schema": data.schema.model_dump(mode="json"),
+    }
     stands = {"path": str(data.data_path), "builtin": None, "parameters": None}
     child.send({**terms, "data": stands, "jobs": [{**job, "changes": [], "resume": None}]})
     told = b""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.data.prepare import Prepared, prepare
+from core.data.prepare import Prepared, parts_of, prepare
 from core.engine.checkpoint import read_meta
 from core.engine.losses import Loss, build_loss
 from core.engine.network import PRECISIONS, output_shape
@@ -85,7 +85,7 @@ def part_of(context: Context, split: SplitName, most: int | None = None, seed: i
     """The part, or the next one that has rows; a random sample of `most` rows in their order when there are more."""
     prepared = context.prepared()
     loss = context.loss()
-    parts = split_rows(prepared, context.spec, loss, _CPU)
+    parts = split_rows(parts_of(prepared), context.spec, loss, _CPU)
     loss = loss.for_weights(parts[0].loss_weight)
     by_name = dict(zip(("train", "validation", "test"), parts, strict=True))
     name = next(each for each in (split, *_FALLBACKS) if by_name[each] is not None)

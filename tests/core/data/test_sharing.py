@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.data.builtin import make_builtin
-from core.data.prepare import Prepared, prepare
+from core.data.prepare import Parts, prepare_parts
 from core.data.sharing import derived_once, shared_preparations
 from core.spec.limits import Limits
 from core.spec.plan import check_job
@@ -17,12 +17,12 @@ from core.spec.plan import check_job
 NETWORK = {"layers": [{"type": "linear", "units": 4}]}
 
 
-def asked(folder: Path, name: str = "iris", **changes: Any) -> Prepared:
+def asked(folder: Path, name: str = "iris", **changes: Any) -> Parts:
     """What a job with these fields trains on."""
     data = make_builtin(name, {}, folder)
     body: dict[str, Any] = {"data": {"dataset": name}, "network": NETWORK}
     spec = check_job({**body, **changes}, lambda _: data.schema, Limits()).spec
-    return prepare(spec, data.schema, data.data_path)
+    return prepare_parts(spec, data.schema, data.data_path)
 
 
 def test_what_does_not_matter_to_the_data_shares_them(tmp_path: Path) -> None:
@@ -52,9 +52,8 @@ def test_what_matters_to_the_data_does_not(tmp_path: Path, changes: dict[str, An
         first = asked(tmp_path)
         other = asked(tmp_path, **changes)
     assert other is not first
-    assert np.array_equal(other.x, alone.x)
-    assert np.array_equal(other.train, alone.train)
-    assert other.x.dtype == alone.x.dtype
+    assert np.array_equal(other.train.x, alone.train.x)
+    assert other.train.x.dtype == alone.train.x.dtype
 
 
 def test_another_file_is_other_data(tmp_path: Path) -> None:
@@ -65,7 +64,8 @@ def test_another_file_is_other_data(tmp_path: Path) -> None:
 def test_nobody_can_change_what_others_share(tmp_path: Path) -> None:
     with shared_preparations():
         shared = asked(tmp_path)
-    for array in (shared.x, shared.y, shared.train, shared.validation, shared.test):
+    assert shared.validation is not None
+    for array in (shared.train.x, shared.train.y, shared.validation.x):
         assert array is not None
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from core.data.prepare import Prepared, prepare
+from core.data.windows import as_slice
 from core.engine.export import export
-from core.engine.rows import as_slice
 from core.engine.run import Run
 from core.engine.trained import TrainedModel, load_trained
 from core.errors import Invalid

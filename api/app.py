@@ -22,7 +22,7 @@ from api.gather import Gather
 from api.given import Given
 from api.idempotency import Replayed
 from api.parts import Parts
-from api.polling import unchanged
+from api.polling import asked_again
 from api.rendered import Rendered
 from api.routes import (
     analyses,
@@ -199,7 +199,7 @@ def create_app(settings: Settings) -> FastAPI:
     for module in ROUTERS:
         app.include_router(module.router)
     parts: Parts = app.state.parts
-    shortcut = partial(unchanged, parts)
+    shortcut = partial(asked_again, parts)
     app.add_middleware(Edge, telemetry=parts.telemetry, local_only=settings.auth == "off", shortcut=shortcut)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]  # FastAPI's own way to extend the document
     return app

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from anyio import to_thread
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
 from api.conditional import CACHING, matches
 from api.deps import admit, principal_of
+from api.errors import DATABASE_DOWN
 from api.parts import Parts
 from api.rendered import Body, Page
 from api.waiting import while_connected
@@ -81,37 +81,32 @@ class Poll:
 
     async def answer(self, page: Page, head: Head) -> Response:
         """The page with its ETag, or 304 without a look at more than the head when the client has it."""
+        self.parts.given.note(self.request.scope, page, self.job_id)
         etag = page.etag(self.job_id, head)
         if matches(self.known, etag):
-            self.parts.given.note(self.request.scope, etag, page, self.job_id)
-            return not_modified(etag)
+            return Response(status_code=304, headers={"ETag": etag, "Cache-Control": CACHING})
         body = await self.body(page, head)
-        etag = page.etag(self.job_id, body.head)
-        self.parts.given.note(self.request.scope, etag, page, self.job_id)
-        headers = {"ETag": etag, "Cache-Control": CACHING}
+        headers = {"ETag": page.etag(self.job_id, body.head), "Cache-Control": CACHING}
         return Response(body.content, headers=headers, media_type="application/json")
 
 
-def not_modified(etag: str) -> Response:
-    """The answer for those who have the page."""
-    return Response(status_code=304, headers={"ETag": etag, "Cache-Control": CACHING})
+async def asked_again(parts: Parts, scope: Scope) -> Response | None:
+    """The answer to a GET of a page that was asked for lately, from one who may read it; None for all else.
 
-
-async def unchanged(parts: Parts, scope: Scope) -> Response | None:
-    """304 for one who asks again for what this process gave, and who may read it, while it is so; None for all else.
-
-    Nine polls in ten are such, and neither a route nor its parameters have to be found for them once more.
+    Most polls are such, and neither a route nor its parameters have to be found for them once more.
     """
-    headers = Headers(scope=scope)
-    etag = headers.get("if-none-match")
-    given = parts.given.find(scope, etag) if etag and scope["method"] == "GET" else None
-    if given is None or "event-stream" in headers.get("accept", ""):
+    given = parts.given.find(scope) if scope["method"] == "GET" else None
+    if given is None:
+        return None
+    request = Request(scope)
+    if "event-stream" in request.headers.get("accept", ""):
         return None
     try:
-        who = await principal_of(parts, headers.get("authorization"))
+        who = await principal_of(parts, request.headers.get("authorization"))
         admit(who, "read")
-        head = visible(await parts.heads(given.job_id), who, given.job_id)
-    except NetmillError:
-        return None  # the route says so in full
+        poll = Poll(request, parts, who, given.job_id)
+        answer = await poll.answer(given.page, await poll.head())
+    except (NetmillError, *DATABASE_DOWN):
+        return None  # the route meets it too, and says so in full
     scope["route"] = given.route
-    return not_modified(etag) if given.page.etag(given.job_id, head) == etag else None
+    return answer

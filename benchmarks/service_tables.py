@@ -15,6 +15,7 @@ def requests(figures: Figures) -> str:
         [
             f"{section}: {name}",
             f"{told['per_s']:,.0f}",
+            f"{told['least_per_s']:,.0f} to {told['most_per_s']:,.0f}" if "least_per_s" in told else "",
             *(f"{told[key]:g} ms" for key in ("p50_ms", "p95_ms", "p99_ms")),
             f"{told['client_cpu']:g}",
         ]
@@ -23,7 +24,11 @@ def requests(figures: Figures) -> str:
         for name, told in each.items()
         if isinstance(told, dict) and "per_s" in told
     ]
-    return markdown(("", "answers a second", "p50", "p95", "p99", "cores of the client"), lines) if lines else ""
+    return (
+        markdown(("", "answers a second", "least to most", "p50", "p95", "p99", "cores of the client"), lines)
+        if lines
+        else ""
+    )
 
 
 def waits(figures: Figures) -> str:
@@ -54,6 +59,14 @@ def beside(figures: Figures) -> str:
     part = figures.get("service", {}).get("beside")
     if part is None:
         return ""
+    told = (
+        f"{part['people']} people polling every second beside two workers: training takes {part['costs']:+.1%} longer"
+    )
+    if "costs, all" not in part:
+        return f"{told}."
+    spread = part["costs, all"]
     return (
-        f"{part['people']} people polling every second beside two workers: training takes {part['costs']:+.1%} longer."
+        f"{told}, the median of {spread['n']} pairs of runs ({spread['min']:+.1%} to {spread['max']:+.1%}). Their own "
+        f"{part['client_cpu']:.3f} of a core, which would be other machines', is in it; the API process took "
+        f"{part['api_cpu']:.3f} of a core."
     )

@@ -2,7 +2,8 @@
 
 .venv/bin/python -m benchmarks.service [--quick] [--part NAME ...] [--database sqlite postgres]
 
-Client and server share the machine; the client's own share of a core stands beside each figure as `client_cpu`.
+Each kind of load is measured in short rounds in turn, five of them, and told as their median with the least and the
+most. Client and server share the machine; the client's own share of a core stands beside each figure as `client_cpu`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from benchmarks.service import beside, jobs, polling, servers, submitting, waiti
 from benchmarks.service.house import House, house
 
 PART = "service"
-_OF_A_PROCESS: dict[str, Callable[[House, float], dict[str, Any]]] = {
+_OF_A_PROCESS: dict[str, Callable[[House, float, int], dict[str, Any]]] = {
     "polling": polling.measure,
     "submitting": submitting.measure,
     "waiting": waiting.measure,
@@ -27,21 +28,21 @@ _PARTS = (*_OF_A_PROCESS, "servers", "beside", "jobs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = results.options(__doc__, "seconds for each figure, and SQLite alone")
+    options = results.options(__doc__, "two rounds, and SQLite alone")
     options.add_argument("--part", nargs="+", choices=_PARTS, default=list(_PARTS))
     options.add_argument("--database", nargs="+", choices=("sqlite", "postgres"))
     chosen = options.parse_args(arguments)
-    seconds, repeats = (2.0, 2) if chosen.quick else (10.0, 5)
+    seconds, repeats = 1.5, 2 if chosen.quick else 5
     kinds = chosen.database or (["sqlite"] if chosen.quick else ["sqlite", "postgres"])
     began, figures = time.monotonic(), circumstances()
     for name, measure in _OF_A_PROCESS.items():
         for kind in kinds if name in chosen.part else ():
             with house(kind) as one:
-                figures[f"{name}, {kind}"] = shown(f"{name}, {kind}", measure(one, seconds))
+                figures[f"{name}, {kind}"] = shown(f"{name}, {kind}", measure(one, seconds, repeats))
     alone: dict[str, Callable[[], dict[str, Any]]] = {
-        "servers": lambda: servers.measure("sqlite", seconds / 2, repeats),
+        "servers": lambda: servers.measure("sqlite", seconds, repeats),
         "beside": lambda: beside.measure(repeats),
-        "jobs": lambda: jobs.measure(5 * repeats),
+        "jobs": lambda: jobs.measure(4 * repeats),
     }
     for name in [part for part in alone if part in chosen.part]:
         figures[name] = shown(name, alone[name]())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import subprocess
@@ -55,6 +56,8 @@ class House:
     store: BlobStore
     queue: Queue
     claims: dict[str, tuple[Claim, int]] = field(default_factory=dict)
+    epochs: Iterator[int] = field(default_factory=lambda: itertools.count(1000))
+    """Numbers for rows that come later."""
 
     def submit(self, spec: Mapping[str, Any] = DIGITS) -> str:
         """A queued job."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import select
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -86,13 +87,19 @@ def whole(received: bytearray) -> int:
 
 
 def load(
-    address: tuple[str, int], following: Next, *, connections: int, seconds: float, per_s: float | None = None
+    address: tuple[str, int],
+    following: Next,
+    *,
+    connections: int,
+    seconds: float,
+    per_s: float | None = None,
+    over: threading.Event | None = None,
 ) -> Answers:
-    """Keeps `connections` busy for so long, at `per_s` requests a second together when that is given."""
+    """Keeps `connections` busy for so long or until it is `over`, at `per_s` requests a second together if given."""
     poll = select.epoll()
     open_: dict[int, Connection] = {}
     due: list[tuple[float, Connection]] = []
-    begun, cpu = time.perf_counter(), time.process_time()
+    begun, cpu = time.perf_counter(), time.thread_time()
     gap = connections / per_s if per_s else 0.0
     for number in range(connections):
         sock = socket.create_connection(address)
@@ -107,6 +114,8 @@ def load(
     last: dict[int, bytes] = {}
     while True:
         now = time.perf_counter()
+        if over is not None and over.is_set():
+            end = min(end, now)
         if now >= end and not busy:
             break
         while due and due[0][0] <= now and now < end:
@@ -132,7 +141,7 @@ def load(
             busy -= 1
             due.append((max(moment, connection.sent + gap), connection))
     answers.seconds = time.perf_counter() - begun
-    answers.client_cpu_s = time.process_time() - cpu
+    answers.client_cpu_s = time.thread_time() - cpu
     for connection in open_.values():
         connection.socket.close()
     poll.close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from benchmarks.service.house import House
 from benchmarks.service.load import Next, load
+from benchmarks.service.rounds import in_rounds
 
 CONNECTIONS = 16
 ROWS = 20
@@ -51,11 +52,9 @@ def rows_arriving(house: House, job_ids: Sequence[str], every_s: float) -> Itera
     over = threading.Event()
 
     def write() -> None:
-        epoch = ROWS
         while not over.wait(every_s):
-            epoch += 1
             for job_id in job_ids:
-                house.epoch(job_id, epoch)
+                house.epoch(job_id, next(house.epochs))
 
     thread = threading.Thread(target=write)
     thread.start()
@@ -75,17 +74,23 @@ def asked(
     return {**answers.summary(), "server_cpu": round((house.cpu_s() - before) / answers.seconds, 2)}
 
 
-def measure(house: House, seconds: float) -> dict[str, Any]:
+def measure(house: House, seconds: float, repeats: int) -> dict[str, Any]:
     """A running job with 20 rows: alone, with its metrics, with ETags, and while rows arrive twice a second."""
     job_id = house.start(ROWS)
     job, metrics = f"/v1/jobs/{job_id}", f"/v1/jobs/{job_id}/metrics"
-    figures = {
-        "job": asked(house, Poller(house.get, [job]), seconds),
-        "job and metrics": asked(house, Poller(house.get, [job, metrics]), seconds),
-        "job and metrics, nothing new": asked(house, Poller(house.get, [job, metrics], conditional=True), seconds),
-    }
     crowd = [house.start(ROWS) for _ in range(8)]
     pages = [f"/v1/jobs/{one}{page}" for one in crowd for page in ("", f"/metrics?after={ROWS}")]
-    with rows_arriving(house, crowd, 0.5):
-        figures["8 jobs and new rows"] = asked(house, Poller(house.get, pages, conditional=True), seconds)
-    return figures
+
+    def beside_news() -> dict[str, Any]:
+        with rows_arriving(house, crowd, 0.5):
+            return asked(house, Poller(house.get, pages, conditional=True), seconds)
+
+    loads: dict[str, Callable[[], dict[str, Any]]] = {
+        "job": lambda: asked(house, Poller(house.get, [job]), seconds),
+        "job and metrics": lambda: asked(house, Poller(house.get, [job, metrics]), seconds),
+        "job and metrics, nothing new": lambda: asked(
+            house, Poller(house.get, [job, metrics], conditional=True), seconds
+        ),
+        "8 jobs and new rows": beside_news,
+    }
+    return in_rounds(loads, repeats)

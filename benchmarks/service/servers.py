@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from benchmarks.service.house import House, house
 from benchmarks.service.load import request
 from benchmarks.service.polling import ROWS, Poller, asked
+from benchmarks.service.rounds import in_rounds
 
 _GRANIAN = (
     *("-m", "granian", "--interface", "asgi", "--loop", "uvloop", "--http", "1", "--no-ws", "--workers", "1"),
@@ -27,13 +30,13 @@ def measure(kind: str, seconds: float, repeats: int) -> dict[str, Any]:
     with ExitStack() as stack:
         served = {name: stack.enter_context(house(kind, command=command)) for name, command in known.items()}
         pages = {name: _pages(one) for name, one in served.items()}
-        for name, one in served.items():
-            figures[name] = {"mib": round(one.pss_mib(), 1), "a page": [], "job and metrics": []}
         ping = request("GET", "/healthz")
-        for _ in range(repeats):
-            for name, one in served.items():
-                figures[name]["a page"].append(asked(one, lambda _, __: ping, seconds))
-                figures[name]["job and metrics"].append(asked(one, Poller(one.get, pages[name]), seconds))
+        loads: dict[str, Callable[[], dict[str, Any]]] = {}
+        for name, one in served.items():
+            figures[name] = {"mib": round(one.pss_mib(), 1)}
+            loads[f"{name}: a page"] = partial(asked, one, lambda _, __: ping, seconds)
+            loads[f"{name}: job and metrics"] = partial(asked, one, Poller(one.get, pages[name]), seconds)
+        figures |= in_rounds(loads, repeats)
     return figures
 
 

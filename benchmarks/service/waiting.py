@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.service.house import House
 from benchmarks.service.load import load, request
 from benchmarks.service.polling import ROWS, Poller, asked
+from benchmarks.service.rounds import in_rounds
 
 WAITERS = 1000
 PER_S = 100.0
@@ -82,10 +83,8 @@ class Crowd:
                 thread.join()
 
     def _tell(self, over: threading.Event, every_s: float) -> None:
-        epoch = ROWS
         while not over.wait(every_s):
-            epoch += 1
-            self.house.epoch(self.job_id, epoch)
+            self.house.epoch(self.job_id, next(self.house.epochs))
             self.news_at = time.perf_counter()
             self.house.notify(self.job_id)
 
@@ -110,7 +109,7 @@ def _noting(seen: list[bytes], ask: bytes, _: int, last: bytes) -> bytes:
     return ask
 
 
-def measure(house: House, seconds: float, waiters: int = WAITERS) -> dict[str, Any]:
+def measure(house: House, seconds: float, repeats: int, waiters: int = WAITERS) -> dict[str, Any]:
     """Plain requests, 100 a second, beside those who wait in vain, and beside those who hear twice a second."""
     job_id, other = house.start(ROWS), house.start(ROWS)
     ping = request("GET", "/healthz")
@@ -124,9 +123,13 @@ def measure(house: House, seconds: float, waiters: int = WAITERS) -> dict[str, A
     try:
         crowd.open(waiters)
         figures: dict[str, Any] = {"waiters": waiters, "mib": round(house.pss_mib() - before, 1)}
-        figures["beside who wait"] = asked(house, plain, seconds, connections=4, per_s=PER_S)
-        with crowd.hearing(0.5):
-            figures["beside who hear twice a second"] = asked(house, plain, seconds, connections=4, per_s=PER_S)
+        ask = partial(asked, house, plain, seconds, connections=4, per_s=PER_S)
+
+        def hearing() -> dict[str, Any]:
+            with crowd.hearing(0.5):
+                return ask()
+
+        figures |= in_rounds({"beside who wait": ask, "beside who hear twice a second": hearing}, repeats)
         ordered = sorted(crowd.told)
         told = {"p50": statistics.median(ordered), "p99": ordered[int(0.99 * len(ordered))]}
         figures["a stream hears after, ms"] = {name: round(1000 * value, 1) for name, value in told.items()}

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from api.history import event_page, metric_page
 from api.rendered import Page, Rendered
@@ -300,3 +301,21 @@ def test_a_known_etag_opens_nothing_to_another_project(guarded: Live) -> None:
     assert guarded.http.get(address, headers={**mine, **etag}).status_code == 304
     assert guarded.http.get(address, headers={**other, **etag}).status_code == 404
     assert httpx.get(f"{guarded.url}{address}", headers=etag).status_code == 401
+
+
+def test_a_database_that_is_away_is_503_also_for_one_who_asks_again(live: Live, running: str) -> None:
+    address = f"/v1/jobs/{running}"
+    etag = {"If-None-Match": live.http.get(address).headers["etag"]}
+
+    async def fail(_: str) -> None:
+        raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+
+    heads = live.parts.heads
+    object.__setattr__(live.parts, "heads", fail)
+    try:
+        for headers in ({}, etag):
+            answer = live.http.get(address, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    finally:
+        object.__setattr__(live.parts, "heads", heads)
+    assert live.http.get(address, headers=etag).status_code == 304

@@ -39,7 +39,10 @@ def figures_of(netmill_us: float, netmill_s: float) -> dict[str, Any]:
 def with_service(figures: dict[str, Any]) -> dict[str, Any]:
     common = {name: figures["engine"][name] for name in ("date", "machine", "load_before", "seconds", "quick")}
     asked = {"per_s": 2345.6, "p50_ms": 5, "p95_ms": 7, "p99_ms": 41, "client_cpu": 0.5}
-    service = common | {"polling, sqlite": {"job and metrics": asked}, "beside": {"people": 200, "costs": 0.04}}
+    asked |= {"least_per_s": 2001, "most_per_s": 2400}
+    spread = {"n": 5, "min": 0.01, "max": 0.09}
+    beside = {"people": 200, "costs": 0.04, "costs, all": spread, "client_cpu": 0.02, "api_cpu": 0.1}
+    service = common | {"polling, sqlite": {"job and metrics": asked}, "beside": beside}
     latency = common | {"started_ms": {"p50": 20, "p95": 61, "min": 15}}
     recording = common | {"sqlite": {"rows_per_s": 120000, "points_per_s": 720000}}
     cost = {"with_s": 1.035, "without_s": 1, "cost": 0.035}
@@ -88,10 +91,10 @@ def test_the_service_is_judged_by_its_own_files() -> None:
     assert found["MLP, what recording and checkpoints cost"] == ("3.5 %", "**not met**")
     told = report.page(figures)
     assert "batch 256 | 1 s | +3.5% | +3.5% |" in told
-    assert "| polling, sqlite: job and metrics | 2,346 | 5 ms | 7 ms | 41 ms | 0.5 |" in told
+    assert "| polling, sqlite: job and metrics | 2,346 | 2,001 to 2,400 | 5 ms | 7 ms | 41 ms | 0.5 |" in told
     assert "| submit to the end of the first step | 20 ms | 61 ms | 15 ms |" in told
     assert "| sqlite | 120,000 | 720,000 |" in told
-    assert "200 people" in told
+    assert "training takes +4.0% longer, the median of 5 pairs of runs (+1.0% to +9.0%)" in told
 
 
 def test_the_page_tells_the_machine_the_ratios_and_what_is_absent() -> None:

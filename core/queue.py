@@ -145,6 +145,17 @@ class Queue:
         """Hints to whoever listens that something about `topic` (a job's or a prediction's id) is new."""
         return self._try(lambda: self._client.publish(HINTS_CHANNEL, topic))
 
+    def notify_all(self, topics: Sequence[str]) -> bool:
+        """As `notify` for each of them, in one exchange with the broker."""
+
+        def publish() -> None:
+            with self._client.pipeline(transaction=False) as pipe:
+                for topic in topics:
+                    pipe.publish(HINTS_CHANNEL, topic)
+                pipe.execute()
+
+        return self._try(publish)
+
     def subscribe(self) -> Subscription:
         """A listener of its own connection for all hints."""
         return Subscription(self._url)

@@ -124,5 +124,4 @@ class Recorder:
         self._notify([job])
 
     def _notify(self, jobs: Sequence[HeldJob]) -> None:
-        for job in jobs:
-            self._tools.queue.notify(job.job_id)
+        self._tools.queue.notify_all([job.job_id for job in jobs])

@@ -65,6 +65,7 @@ class Supervisor:
     def run(self) -> None:
         """Trains the jobs and records them; returns when nothing of them is left on this machine."""
         oom_kills = exits.oom_kills()
+        self._tools.queue.notify_all(list(self._jobs))
         first = self.jobs[0].claim
         try:
             with self._tools.cache.holding_data(first.data, first.spec) as data:
@@ -105,7 +106,6 @@ class Supervisor:
 
     def _prepare(self, job: HeldJob) -> dict[str, Any] | None:
         """What the runner is to do for one job; None when that cannot be done, which is then recorded."""
-        self._tools.queue.notify(job.job_id)
         try:
             workdir = self._workdir(job)
             workdir.mkdir(parents=True)

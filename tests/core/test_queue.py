@@ -59,6 +59,8 @@ def test_a_subscriber_hears_what_is_notified_and_comes_back_after_a_restart(brok
     assert listener.get(0.05) is None
     assert queue.notify("job_7")
     assert listener.get(2) == "job_7"
+    assert queue.notify_all(["job_5", "job_6"])
+    assert [listener.get(2), listener.get(2)] == ["job_5", "job_6"]
     broker.kill()
     assert listener.get(0.05) is None
     broker.start()
@@ -76,8 +78,9 @@ def test_nothing_raises_and_everything_is_counted_while_the_broker_is_away(broke
     assert not queue.publish_wake("job_1")
     assert not queue.publish_predict("pred_1")
     assert not queue.notify("job_1")
+    assert not queue.notify_all(["job_1", "job_2"])
     assert not queue.ping()
-    assert queue.failures == 4
+    assert queue.failures == 5
     broker.start()
     wait_until(lambda: queue.publish_wake("job_2"), "publishing again", 10)
     assert queue.ping()

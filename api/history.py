@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from sqlalchemy.orm import Session
 
 from api.conditional import to_json
@@ -20,8 +22,12 @@ def metric_page(after: int, limit: int, max_points: int | None = None) -> Page:
         return head.run, last, head.terminal and last >= head.last_metric
 
     def render(session: Session, who: Principal, job_id: str) -> bytes:
-        page = metrics.page(session, who, job_id, after=after, limit=limit, max_points=max_points)
-        return to_json(MetricPage.model_validate(page))
+        if max_points is not None:
+            page = metrics.page(session, who, job_id, after=after, limit=limit, max_points=max_points)
+            return to_json(MetricPage.model_validate(page))
+        told = metrics.told(session, who, job_id, after=after, limit=limit)
+        end = f'"next_after":{told.next_after},"terminal":{json.dumps(told.terminal)}'
+        return f'{{"data":[{",".join(told.rows)}],{end}}}'.encode()
 
     return Page(("metrics", after, limit, max_points), state, render)
 

@@ -104,6 +104,7 @@ def test_lists(crowded: House, given: dict[str, str]) -> None:
 READS: dict[str, Callable[[Session], object]] = {
     "get": lambda s: jobs.get(s, LOCAL, crowd.job_id(11)),
     "metrics": lambda s: metrics.page(s, LOCAL, crowd.job_id(crowd.LONG), after=1_000),
+    "metrics as text": lambda s: metrics.told(s, LOCAL, crowd.job_id(crowd.LONG), after=1_000),
     "events": lambda s: events.page(s, LOCAL, crowd.job_id(11)),
     "checkpoints": lambda s: checkpoints.list_checkpoints(s, LOCAL, crowd.job_id(11)),
     "a checkpoint": lambda s: checkpoints.choose(s, LOCAL, crowd.job_id(11), f"ckpt_{11:032x}"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 from sqlalchemy import delete, select
 
+from core.clock import to_rfc3339
 from core.db.session import reading, transaction
 from core.db.tables import Job, JobEvent, Metric
 from core.events import Log, Metrics, from_line, to_line
@@ -45,6 +49,24 @@ def test_an_event_tells_its_row(house: House) -> None:
         (found,) = metrics.page(session, LOCAL, job.id).data
     assert (found.values, found.non_finite, found.fold) == (values, ["train.loss"], 1)
     assert found.time.isoformat() == "2023-11-14T22:13:20.123456+00:00"
+
+
+def test_a_page_as_text_is_the_page(house: House) -> None:
+    job = house.submit()
+    claim = house.take()
+    odd = Metrics(2, 30, {"train.loss": None, 'lo"\\\n<ü>': 1e-300}, ("train.loss",), 1_700_000_000.123456, fold=1)
+    house.record(claim, started(), row(1), from_line(to_line(job.id, odd))[1], *map(row, range(31, 35)))
+    for ended in (False, True):
+        with reading(house.sessions) as session:
+            for after, limit in ((0, 1000), (0, 2), (1, 3), (4, 9), (6, 9), (99, 9)):
+                page = metrics.page(session, LOCAL, job.id, after=after, limit=limit)
+                told = metrics.told(session, LOCAL, job.id, after=after, limit=limit)
+                assert [json.loads(text) for text in told.rows] == [
+                    {**asdict(one), "time": to_rfc3339(one.time)} for one in page.data
+                ]
+                assert (told.next_after, told.terminal) == (page.next_after, page.terminal)
+        if not ended:
+            house.record(claim, FINISHED, batch=2)
 
 
 def test_pages_of_any_size_join_without_a_gap(house: House) -> None:

@@ -5,31 +5,12 @@ supervisor reads them back and records them. Tensors never travel in an event: a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NewType
 
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
-_decode = json.JSONDecoder().raw_decode
-
-
-class JsonValues(Mapping[str, float | None]):
-    """A row's values as the JSON text that came over the pipe: it is stored as it stands, and read if somebody asks."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __getitem__(self, name: str) -> float | None:
-        value: float | None = json.loads(self.text)[name]
-        return value
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(json.loads(self.text))
-
-    def __len__(self) -> int:
-        return len(json.loads(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,40 +150,59 @@ _KINDS: dict[str, type[Any]] = {
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
-_VALUES = ',"values":'
-_ROW = '"event":"metrics",'
+MetricsLine = NewType("MetricsLine", str)
+"""A row of the history as the line that tells it, which it stays until it is stored: rows come by the hundred thousand,
+and nobody between the runner and the database needs to know their numbers. A mere str, which the collector passes by.
+"""
+Told = Event | MetricsLine
+"""An event as it comes out of the pipe."""
+
+# within a string the quotation marks would be escaped
+_MARK = '","event":"metrics",'
+_ROW = re.compile(
+    r'\{"job":"[^"\\]*","event":"metrics","epoch":(\d+),"step":(\d+),"non_finite":(\[(?:"(?:[^"\\]|\\.)*",?)*\]),'
+    r'"time":([\d.e+-]+),"fold":(null|\d+),"values":(\{.*\})\}'
+).fullmatch
 
 
-def values_text(event: Metrics) -> str:
-    """The values of a row as JSON text; ValueError for a number that is not finite."""
-    return event.values.text if isinstance(event.values, JsonValues) else _encode(event.values)
+def row_parts(line: MetricsLine) -> tuple[str, str, str, str, str, str]:
+    """Epoch, step, names of what is not finite, time, fold and values, each as its JSON text.
+
+    A line that `to_line` has not written raises ValueError.
+    """
+    found = _ROW(line)
+    if found is None:
+        raise ValueError(f"received {line[:200]!r}, expected a row of the history as a runner tells it")
+    return found.groups()  # type: ignore[return-value]  # so many groups has the pattern
+
+
+def row_of(line: MetricsLine) -> Metrics:
+    """The row that the line tells; ValueError as `row_parts`."""
+    epoch, step, non_finite, time, fold, values = map(json.loads, row_parts(line))
+    return Metrics(epoch, step, values, tuple(non_finite), time, fold)
 
 
 def to_line(job_id: str, event: Event) -> str:
-    """One JSON line (no newline inside) that names the job and carries the event; a row's values come last."""
-    kind = type(event)
-    body = {"job": job_id, "event": _NAMES[kind], **{name: getattr(event, name) for name in kind.__slots__}}
+    """One JSON line (no newline inside) that names the job and carries the event; ValueError for NaN and Infinity."""
+    body: dict[str, Any] = {"job": job_id, "event": _NAMES[type(event)]}
     if isinstance(event, Metrics):
-        del body["values"]
-        return f"{_encode(body)[:-1]}{_VALUES}{values_text(event)}}}"
-    return _encode(body)
+        # in this order, by which it is taken apart
+        body |= {"epoch": event.epoch, "step": event.step, "non_finite": event.non_finite}
+        return _encode({**body, "time": event.time, "fold": event.fold, "values": event.values})
+    return _encode(body | {name: getattr(event, name) for name in event.__slots__})
 
 
-def from_line(line: str | bytes) -> tuple[str, Event]:
+def from_line(line: str | bytes) -> tuple[str, Told]:
     """The job's id and the event of one line; a line that is not one raises ValueError."""
     text = line.decode() if isinstance(line, bytes) else line
-    # within a string the quotation marks would be escaped, so in a row this is where its values begin and nothing else
-    head, mark, values = text.partition(_VALUES)
-    is_row = bool(mark) and _ROW in head
-    whole = head + "}" if is_row else text.strip()
-    body, end = _decode(whole)
-    if end != len(whole):
-        raise ValueError(f"received {whole[end:]!r} after the event, expected the end of the line")
+    # the name of a job is short
+    end = text.find(_MARK, 0, 100)
+    if end > 0:
+        return text[len('{"job":"') : end], MetricsLine(text)
+    body = json.loads(text)
     job_id, name = body.pop("job"), body.pop("event")
     if name not in _KINDS:
         raise ValueError(f"unknown event {name!r}")
-    if is_row:
-        body["values"] = JsonValues(values[:-1])
     if "non_finite" in body:
         body["non_finite"] = tuple(body["non_finite"])
     event: Event = _KINDS[name](**body)

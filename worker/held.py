@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from core.changes import Change
-from core.events import LAST, Checkpoint, Event, Metrics, Progress
+from core.events import LAST, Checkpoint, Metrics, Progress, Told, row_of
 from core.services.protocol import Claim, Report
 from core.states import StopReason
 from worker import posix
@@ -120,14 +120,16 @@ class HeldJob:
     @property
     def is_urgent(self) -> bool:
         """Whether what it has told should not wait: its first row, its last word, or very much of it."""
-        is_first = not self.shown and self.batch.has(Metrics)
+        is_first = not self.shown and self.batch.has(str)
         return is_first or self.batch.is_full or isinstance(self.batch.last, LAST)
 
-    def report(self, events: Sequence[Event]) -> Report:
+    def report(self, events: Sequence[Told]) -> Report:
         """The next batch of its events."""
         self._batches += 1
-        for event in events:
-            self.shown = self.shown or isinstance(event, Metrics)
+        self.shown = self.shown or any(isinstance(event, str) for event in events)
+        for told in reversed(events):
+            event = row_of(told) if isinstance(told, str) else told
             if isinstance(event, Progress | Metrics | Checkpoint):
                 self.position = (event.epoch, event.step)
+                break
         return Report(self.claim, events, self._batches)

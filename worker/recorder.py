@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.db.session import is_passing, retrying, transaction
 from core.errors import LostLease
-from core.events import Checkpoint, Event
+from core.events import Checkpoint, Told
 from core.services import protocol
 from core.services.protocol import Recorded, Report
 from core.states import Status
@@ -40,7 +40,7 @@ class Recorder:
                 path.unlink(missing_ok=True)
         return failed
 
-    def persist(self, jobs: Sequence[HeldJob], events: Sequence[Sequence[Event]]) -> list[tuple[HeldJob, Exception]]:
+    def persist(self, jobs: Sequence[HeldJob], events: Sequence[Sequence[Told]]) -> list[tuple[HeldJob, Exception]]:
         """As `record`, for these events of each job."""
         told = [(job, job.report(each)) for job, each in zip(jobs, events, strict=True)]
         try:

@@ -2,52 +2,71 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 from sqlalchemy.orm import Session
 
-from core.events import Metrics, values_text
+from core.events import MetricsLine, row_parts
 
 _SQLITE = (
     'INSERT INTO metrics (job_id, seq, epoch, step, fold, time, "values", non_finite) VALUES (?, ?, ?, ?, ?, ?, ?, ?)'
 )
 _POSTGRESQL = """COPY metrics (job_id, seq, epoch, step, fold, time, "values", non_finite) FROM STDIN (NULL '')"""
+# the server writes these while the next are put into words
+_ROWS_A_PIECE = 500
 
 
-History = tuple[str, int, Sequence[Metrics]]
+History = tuple[str, int, Sequence[MetricsLine]]
 """A job's id, rows of its history, and in between the number of the first."""
+_Stored = tuple[str, int, str, str, str | None, str, str, str]
+"""A row as it is stored: job, number; epoch, step, fold, time, values and names of what is not finite, as text."""
 
 
 def insert_metrics(session: Session, histories: Iterable[History], now: datetime) -> None:
     """Appends rows to the histories of jobs, numbered from their first on; one without a time gets `now`."""
-    connection = session.connection()
-    numbered = [(job_id, seq, row) for job_id, first, rows in histories for seq, row in enumerate(rows, start=first)]
-    if not numbered:
+    told = [history for history in histories if history[2]]
+    if not told:
         return
-    if connection.dialect.name == "sqlite":
-        given = [
-            # a time is stored there without its zone
-            (job_id, seq, r.epoch, r.step, r.fold, _time(r, now)[:26], values_text(r), _names(r))
-            for job_id, seq, r in numbered
-        ]
-        connection.exec_driver_sql(_SQLITE, given)
-        return
-    lines = "".join(
-        f"{job_id}\t{seq}\t{r.epoch}\t{r.step}\t{'' if r.fold is None else r.fold}\t{_time(r, now)}\t"
-        f"{values_text(r)}\t{_names(r)}\n"
-        for job_id, seq, r in numbered
-    )
-    # COPY's own escape is the backslash, which stands in escapes of JSON
-    text = lines.replace("\\", "\\\\")
-    connection.exec_driver_sql(_POSTGRESQL, (text,), execution_options={"netmill_copy": True})
+    connection, rows = session.connection(), _stored(told, now)
+    is_sqlite = connection.dialect.name == "sqlite"
+    statement, given = (_SQLITE, rows) if is_sqlite else (_POSTGRESQL, _pieces(rows))
+    connection.exec_driver_sql(statement, (given,), execution_options={"netmill_bulk": True})
 
 
-def _time(row: Metrics, now: datetime) -> str:
-    moment = datetime.fromtimestamp(row.time, UTC) if row.time else now
-    return moment.isoformat(" ", "microseconds")
+def _stored(histories: Iterable[History], now: datetime) -> Iterator[_Stored]:
+    time_text = _Times(now)
+    for job_id, first, rows in histories:
+        for seq, row in enumerate(rows, start=first):
+            epoch, step, names, time, fold, values = row_parts(row)
+            yield job_id, seq, epoch, step, None if fold == "null" else fold, time_text(float(time)), values, names
 
 
-def _names(row: Metrics) -> str:
-    return json.dumps(row.non_finite) if row.non_finite else "[]"
+def _pieces(rows: Iterator[_Stored]) -> Iterator[str]:
+    """The rows as COPY reads them, some hundred at a time."""
+    while piece := list(islice(rows, _ROWS_A_PIECE)):
+        text = "".join(
+            f"{job_id}\t{seq}\t{epoch}\t{step}\t{fold or ''}\t{time}+00\t{values}\t{names}\n"
+            for job_id, seq, epoch, step, fold, time, values, names in piece
+        )
+        # COPY's own escape is the backslash, which stands in escapes of JSON
+        yield text.replace("\\", "\\\\")
+
+
+class _Times:
+    """Unix times as text in UTC, to the microsecond; rows of one second have all but their fractions in common."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+        self._second = -1
+        self._text = ""
+
+    def __call__(self, time: float) -> str:
+        """`now` for 0."""
+        if not time:
+            return self._now
+        second, micros = divmod(round(time * 1e6), 1_000_000)
+        if second != self._second:
+            self._second, self._text = second, f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%S}"
+        return f"{self._text}.{micros:06d}"

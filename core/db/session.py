@@ -56,6 +56,7 @@ def make_engine(database_url: str, *, pool_size: int = 5) -> Engine:
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}, **options)
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "do_execute", _in_bulk)
         _take_turns(engine)
         return engine
     arguments = {"connect_timeout": 5, "options": _POSTGRES_OPTIONS, "keepalives_idle": 10, "keepalives_interval": 5}
@@ -67,7 +68,7 @@ def make_engine(database_url: str, *, pool_size: int = 5) -> Engine:
         pool_recycle=1800,
         **options,
     )
-    event.listen(engine, "do_execute", _copy)
+    event.listen(engine, "do_execute", _in_bulk)
     return engine
 
 
@@ -120,12 +121,19 @@ def _take_turns(engine: Engine) -> None:
     event.listen(engine, "checkin", end)
 
 
-def _copy(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
-    """Executes a COPY FROM STDIN by sending its one parameter behind it; so its faults are told as all others are."""
-    if not context.execution_options.get("netmill_copy", False):
+def _in_bulk(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
+    """Executes a statement for all that its one parameter yields: rows on SQLite, pieces of COPY's text on PostgreSQL.
+
+    They are made as the database takes them, and its faults are told as all others are.
+    """
+    if not context.execution_options.get("netmill_bulk", False):
         return None
+    if context.dialect.name == "sqlite":
+        cursor.executemany(statement, parameters[0])
+        return True
     with cursor.copy(statement) as copy:
-        copy.write(parameters[0])
+        for piece in parameters[0]:
+            copy.write(piece)
     return True
 
 

@@ -13,7 +13,22 @@ from core.db.bulk import History, insert_metrics
 from core.db.session import now
 from core.db.tables import Job, JobEvent, JobSpecs
 from core.errors import LostLease
-from core.events import Changed, Checkpoint, Event, Failed, Finished, Log, Metrics, Progress, Started, Stopped, Warned
+from core.events import (
+    Changed,
+    Checkpoint,
+    Event,
+    Failed,
+    Finished,
+    Log,
+    Metrics,
+    MetricsLine,
+    Progress,
+    Started,
+    Stopped,
+    Told,
+    Warned,
+    to_line,
+)
 from core.services import change_log
 from core.services.claims import Claim
 from core.services.history import stretch
@@ -39,11 +54,11 @@ class Report:
     """What the run of a claim has told since its last batch; `batch` counts 1, 2, 3, ... in one claim."""
 
     claim: Claim
-    events: Sequence[Event]
+    events: Sequence[Told]
     batch: int
 
 
-def record(session: Session, store: BlobStore, claim: Claim, events: Sequence[Event], *, batch: int) -> Recorded:
+def record(session: Session, store: BlobStore, claim: Claim, events: Sequence[Told], *, batch: int) -> Recorded:
     """As `record_many` for one claim. Raises LostLease, and then nothing may be written any more."""
     (recorded,) = record_many(session, store, [Report(claim, events, batch)])
     if recorded is None:
@@ -104,7 +119,7 @@ class _Batch:
         self._session = session
         self.job = job
         self.rules = report.claim.spec["checkpoints"]
-        self._rows: list[Metrics] = []
+        self._rows: list[MetricsLine] = []
         self._seq, self._announced_seq = job.metric_seq, job.announced_seq
         # a checkpoint's entry is filled in when it is known whether it was kept
         self._announced: list[tuple[str, dict[str, Any]] | Checkpoint] = []
@@ -112,14 +127,21 @@ class _Batch:
         self.end: Finished | Failed | Stopped | None = None
         job.batch = report.batch
         job.version += 1
+        rows: list[MetricsLine] = []
         for event in report.events:
-            self.add(event)
+            if isinstance(event, str):
+                rows.append(event)
+                continue
+            self._add_rows(rows)
+            rows = []
+            self._add(event)
+        self._add_rows(rows)
 
-    def add(self, event: Event) -> None:
+    def _add(self, event: Event) -> None:
         assert self.end is None, f"{event} comes after the end"
         match event:
             case Metrics():
-                self._add_row(event)
+                self._add_rows([MetricsLine(to_line(self.job.id, event))])
             case Progress():
                 self.job.progress = {name: getattr(event, name) for name in Progress.__slots__}
             case Checkpoint():
@@ -136,18 +158,24 @@ class _Batch:
             case Finished() | Failed() | Stopped():
                 self.end = event
 
-    def _add_row(self, event: Metrics) -> None:
-        self._rows.append(event)
-        self._seq += 1
-        # A row that a resumed run records again bit for bit was announced before; readers of events have it.
-        if self._seq <= self._announced_seq and self.job.resume_exact:
+    def _add_rows(self, rows: list[MetricsLine]) -> None:
+        if not rows:
             return
+        assert self.end is None, "rows come after the end"
+        self._rows += rows
+        first = self._seq + 1
+        self._seq += len(rows)
+        if self.job.resume_exact:
+            # Rows that a resumed run records again bit for bit were announced before; readers of events have them.
+            first = max(first, self._announced_seq + 1)
         self._announced_seq = max(self._announced_seq, self._seq)
+        if first > self._seq:
+            return
         before = self._announced[-1] if self._announced else None
         if isinstance(before, tuple) and before[0] == "metrics":
             before[1]["last"] = self._seq
         else:
-            self._announced.append(stretch(self._seq, self._seq))
+            self._announced.append(stretch(first, self._seq))
 
     def _add_warning(self, event: Warned) -> None:
         data = {name: getattr(event, name) for name in Warned.__slots__}

@@ -6,6 +6,13 @@ import os
 import signal
 from pathlib import Path
 
+CROWDED = os.EX_TEMPFAIL
+"""How a runner ends that ran out of memory with several jobs in it: it is the fault of none."""
+
+_CODES = {
+    os.EX_IOERR: "the runner could not read or write its files; the worker's disk may be full",
+    CROWDED: "the runner ran out of memory",
+}
 _KNOWN = {
     signal.SIGSEGV: "it crashed with a segmentation fault (SIGSEGV)",
     signal.SIGBUS: "it crashed with a bus error (SIGBUS); the disk or shared memory may be full",
@@ -35,10 +42,8 @@ def explain(status: int | None, oom_kills_before: int) -> str:
     if status is None:
         return "the runner was lost together with the worker's fork server"
     code = os.waitstatus_to_exitcode(status)
-    if code == os.EX_IOERR:
-        return "the runner could not read or write its files; the worker's disk may be full"
     if code >= 0:
-        return f"the runner exited with code {code} before the run was over"
+        return _CODES.get(code, f"the runner exited with code {code} before the run was over")
     if -code == signal.SIGKILL:
         if oom_kills() > oom_kills_before:
             return "the runner was killed by the kernel because the machine or container ran out of memory"

@@ -34,7 +34,7 @@ from core.events import LAST, Event, Failed, to_line
 from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec
 from core.states import StopReason
-from worker import posix
+from worker import exits, posix
 
 # A file that a run writes (a checkpoint, its log) is never larger; a full disk hurts all jobs.
 _FILE_BYTES = 64 * 1024**3
@@ -127,8 +127,8 @@ def _events(order: dict[str, Any], asked: dict[str, Asked]) -> Iterator[tuple[st
     """(job, event) as the engine yields them; whatever is raised becomes the last event of the jobs that it is of, so
     that a fault is told and not retried.
 
-    But for a disk that is full or broken: that is the worker's fault, so the process ends as in a crash, and the jobs
-    are tried again later or elsewhere.
+    But for a disk that is full or broken, which is the worker's fault, and memory that several jobs have used up, which
+    is the fault of none: the process ends as in a crash, and the jobs are tried again later or elsewhere, each alone.
     """
     going = [job["job"] for job in order["jobs"]]
     try:
@@ -144,10 +144,12 @@ def _events(order: dict[str, Any], asked: dict[str, Asked]) -> Iterator[tuple[st
         with _prepared_once(order["prepared"], len(ids)):
             for place, event in train_together(list(members.values())):
                 if isinstance(event, LAST):
+                    _end_if_crowded(event, order)
                     going.remove(ids[place])
                 yield ids[place], event
     except Exception as fault:  # noqa: BLE001  # the boundary of the process: the worker gets words, the log the trace
         word = _word_or_end(fault)
+        _end_if_crowded(word, order)
         for job_id in going:
             yield job_id, word
 
@@ -167,6 +169,11 @@ def _word_or_end(fault: Exception) -> Failed:
     except OSError:
         log_trace(fault)
         os._exit(os.EX_IOERR)
+
+
+def _end_if_crowded(word: Event, order: dict[str, Any]) -> None:
+    if isinstance(word, Failed) and word.code == "out_of_memory" and len(order["jobs"]) > 1:
+        os._exit(exits.CROWDED)
 
 
 def _member(order: dict[str, Any], job: dict[str, Any], data: Path, asked: Asked) -> Member:

@@ -7,15 +7,21 @@ import sys
 import traceback
 from contextlib import suppress
 
+import torch
+
 from core.errors import NetmillError, TrainingFailed
 from core.events import Failed
 
-_OUT_OF_MEMORY = Failed(
-    "out_of_memory",
-    "the run needs more memory than a runner may use",
-    hint="use a smaller batch, a smaller network or fewer features",
-    pointer="/training/batch_size",
-)
+
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Whether it says that memory was refused; PyTorch's own words on a CPU are those of any RuntimeError."""
+    match fault:
+        case MemoryError() | torch.OutOfMemoryError() | OSError(errno=errno.ENOMEM):
+            # the last: a file that cannot be mapped for want of memory is no fault of the disk
+            return True
+        case RuntimeError():
+            return "can't allocate memory" in str(fault)
+    return False
 
 
 def last_word(fault: Exception) -> Failed:
@@ -28,11 +34,13 @@ def last_word(fault: Exception) -> Failed:
             return Failed(fault.code, fault.detail, hint=fault.hint, pointer=fault.pointer, epoch=fault.epoch)
         case NetmillError():
             return Failed("data_error", fault.detail, hint=fault.hint, pointer="/data")
-        case MemoryError():
-            return _OUT_OF_MEMORY
-        case OSError(errno=errno.ENOMEM):
-            # a file that cannot be mapped for want of memory is no fault of the disk
-            return _OUT_OF_MEMORY
+        case _ if is_out_of_memory(fault):
+            return Failed(
+                "out_of_memory",
+                f"the run needs more memory than a runner may use: {fault or 'allocation refused'}",
+                hint="use a smaller batch, a smaller network or fewer features",
+                pointer="/training/batch_size",
+            )
         case OSError():
             raise fault
     log_trace(fault)

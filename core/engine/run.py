@@ -7,12 +7,11 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from core.changes import Change
 from core.engine import environment, reports
 from core.engine.assembly import Assembly, assemble, planned_steps
 from core.engine.baselines.beside import Baselines, with_baselines
+from core.engine.faults import is_out_of_memory, last_word
 from core.engine.folds import Course
 from core.engine.from_data import begin_from_data
 from core.engine.keeper import Keeper
@@ -21,7 +20,7 @@ from core.engine.resuming import LeftOff, restore
 from core.engine.steps.due import Closing, Due, Evaluation, Steps, Story, alone
 from core.engine.timeline import NextChange, Timeline, no_change
 from core.errors import TrainingFailed
-from core.events import Changed, Event, Failed
+from core.events import Changed, Event
 from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec
 from core.states import StopReason
@@ -67,17 +66,10 @@ def story(run: Run, should_stop: ShouldStop, next_change: NextChange = no_change
     """The run as its loop tells it: events, and between them the steps that whoever listens has to take."""
     try:
         yield from _train(run, should_stop, next_change)
-    except TrainingFailed as failure:
-        yield Failed(failure.code, failure.detail, failure.hint, failure.pointer, failure.epoch)
-    except (MemoryError, RuntimeError) as fault:
-        if not _is_out_of_memory(fault):
+    except (TrainingFailed, MemoryError, RuntimeError) as fault:
+        if not (isinstance(fault, TrainingFailed) or is_out_of_memory(fault)):
             raise
-        yield Failed(
-            "out_of_memory",
-            f"the run needs more memory than it has: {fault or 'allocation refused'}",
-            hint="make batch_size smaller, or the layers narrower",
-            pointer="/training/batch_size",
-        )
+        yield last_word(fault)
 
 
 def _train(run: Run, should_stop: ShouldStop, next_change: NextChange) -> Story:
@@ -188,7 +180,3 @@ def _end_epoch(a: Assembly, keeper: Keeper, clock: Clock, lr: float) -> Story:
     yield from reports.warned(a, a.note_sign(values["train.loss"]))
     yield from reports.warned(a, a.watch.diagnosis.epoch(values, a.epoch, a.step, is_over=a.is_over))
     yield from keeper.epoch_ended(a.snapshot(is_best=is_best, value=value, elapsed_s=clock.elapsed_s))
-
-
-def _is_out_of_memory(fault: BaseException) -> bool:
-    return isinstance(fault, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(fault)

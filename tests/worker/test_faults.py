@@ -60,7 +60,11 @@ def test_a_job_for_which_no_runner_was_made_is_handed_back_without_blame(tools: 
 
 
 def order(folder: Path) -> dict[str, Any]:
-    return {"data": {}, "jobs": [{"job": "job_1", "workdir": str(folder)}]}
+    return {
+        "data": {},
+        "prepared": {"folder": str(folder), "max_bytes": 0},
+        "jobs": [{"job": "job_1", "workdir": str(folder)}],
+    }
 
 
 def test_a_full_disk_ends_the_process_and_not_the_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -84,3 +88,34 @@ def test_a_file_that_finds_no_memory_is_the_users_to_mend(monkeypatch: pytest.Mo
     assert job_id == "job_1"
     assert isinstance(failed, Failed)
     assert (failed.code, failed.pointer) == ("out_of_memory", "/training/batch_size")
+
+
+def test_memory_that_several_used_up_is_the_fault_of_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """PyTorch refuses with a RuntimeError; each is tried alone, as after any crash of a runner with company."""
+
+    def refused(*_: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 131072 bytes")
+
+    monkeypatch.setattr(runner, "data_path", refused)
+    alone = order(tmp_path)
+    ((_, failed),) = runner._events(alone, {})
+    assert isinstance(failed, Failed)
+    assert failed.code == "out_of_memory"
+    together = alone | {"jobs": [*alone["jobs"], {"job": "job_2", "workdir": str(tmp_path)}]}
+    status = status_of(lambda: list(runner._events(together, {})))
+    assert os.waitstatus_to_exitcode(status) == exits.CROWDED
+    assert "ran out of memory" in exits.explain(status, exits.oom_kills())
+
+
+def test_one_that_is_refused_memory_in_company_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    word = Failed("out_of_memory", "the run needs more memory than a runner may use")
+    monkeypatch.setattr(runner, "data_path", lambda *_: tmp_path)
+    monkeypatch.setattr(runner, "_member", lambda *_: None)
+    monkeypatch.setattr(runner, "train_together", lambda _: iter([(0, word)]))
+    jobs = [{"job": f"job_{number}", "workdir": str(tmp_path)} for number in (1, 2)]
+    asked = {job["job"]: runner.Asked() for job in jobs}
+    status = status_of(lambda: list(runner._events(order(tmp_path) | {"jobs": jobs}, asked)))
+    assert os.waitstatus_to_exitcode(status) == exits.CROWDED
+    assert list(runner._events(order(tmp_path), asked)) == [("job_1", word)]

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from safetensors import safe_open
@@ -21,6 +23,7 @@ from core.events import Checkpoint
 FORMAT_VERSION = 1
 # one key alone: safetensors keeps metadata in a hash map, whose order is not fixed
 _KEY = "netmill"
+_PLACES: WeakKeyDictionary[torch.nn.Module, list[tuple[str, dict[str, Any], str]]] = WeakKeyDictionary()
 # of these a state has copies to begin with, which no step changes
 _COPIES = ("rng.", "best.")
 
@@ -106,4 +109,15 @@ def _write(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> str:
 
 def network_tensors(network: torch.nn.Module) -> dict[str, Tensor]:
     """Every parameter and buffer by PyTorch's name, live."""
-    return {name: tensor for name, tensor in network.state_dict().items() if isinstance(tensor, Tensor)}
+    if network not in _PLACES:
+        _PLACES[network] = list(_places(network))
+    return {name: holder[key].detach() for name, holder, key in _PLACES[network]}
+
+
+def _places(network: torch.nn.Module) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """(name, where its module keeps it, its key there) of each tensor of `state_dict`, which is ten times as slow."""
+    for name, value in network.state_dict().items():
+        if isinstance(value, Tensor):
+            path, _, key = name.rpartition(".")
+            module = network.get_submodule(path)
+            yield name, module._parameters if key in module._parameters else module._buffers, key  # noqa: SLF001

@@ -10,6 +10,7 @@ from dataclasses import replace
 from core.engine.assembly import Assembly
 from core.engine.folds import FoldResult, best_fold, summary
 from core.engine.keeper import Keeper
+from core.engine.steps.due import Evaluation, Story
 from core.errors import TrainingFailed
 from core.events import Event, Finished, Metrics, Progress, Started, Stopped, Warned
 from core.states import StopReason
@@ -156,16 +157,17 @@ def diverge(a: Assembly, keeper: Keeper, clock: Clock) -> Iterator[Event]:
     )
 
 
-def finished(a: Assembly) -> Finished:
+def finished(a: Assembly) -> Story:
     """The figures of the best state on rows never seen: those of the test part, else of the validation part."""
     a.take_best()
     values: dict[str, float] = {}
-    if a.test is not None:
-        values = a.evaluate(a.test, "test")
-    elif a.validation is not None:
-        values = a.evaluate(a.validation, "validation")
+    rows, split = (a.test, "test") if a.test is not None else (a.validation, "validation")
+    if rows is not None:
+        evaluation = Evaluation(a, rows, split)
+        yield evaluation
+        values = evaluation.values
     clean, non_finite = _told_apart(values)
-    return Finished(
+    yield Finished(
         best_epoch=a.best.epoch or a.epoch,
         best_step=a.best.step or a.step,
         metrics=clean,

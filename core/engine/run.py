@@ -103,7 +103,7 @@ def _train(run: Run, should_stop: ShouldStop, next_change: NextChange) -> Story:
         if not (yield from _fit(run, a, keeper, clock, timeline=timeline, should_stop=should_stop)):
             return
         if place.fold is None:
-            yield reports.finished(a)
+            yield from reports.finished(a)
             return
         results.append(reports.fold_result(a))
     yield reports.finished_folds(results, upwards=a.best.upwards)

@@ -121,7 +121,7 @@ def make_parts(settings: Settings) -> Parts:
         telemetry=telemetry,
         looking=looking,
         submitting=submitting,
-        principals=Gather(look_at_keys, looking),
+        principals=Gather(look_at_keys, looking, commits.count, lasts=lambda who: not who.expires),
         heads=Gather(look_at_jobs, looking, commits.count),
         rendered=Rendered(),
         given=Given(),

@@ -24,10 +24,14 @@ MOST = 4096
 
 
 class Kept(Generic[Key, Found]):
-    """What looks found, as long as `commits` stays what it was before them; with None from it nothing is kept."""
+    """What looks found, as long as `commits` stays what it was before them; with None from it nothing is kept.
 
-    def __init__(self, commits: Callable[[], int | None]) -> None:
+    `lasts` is false of what may become something else without a commit.
+    """
+
+    def __init__(self, commits: Callable[[], int | None], lasts: Callable[[Found], bool]) -> None:
         self._commits = commits
+        self._lasts = lasts
         self._at: int | None = None
         self._found: dict[Key, Found | None] = {}
         self._lately: OrderedDict[Key, None] = OrderedDict()
@@ -64,13 +68,17 @@ class Kept(Generic[Key, Found]):
             return
         if begun != self._at or len(self._found) > MOST:
             self._at, self._found = begun, {}
-        self._found.update((key, found.get(key)) for key in looked)
+        for key in looked:
+            told = found.get(key)
+            if told is None or self._lasts(told):
+                self._found[key] = told
 
 
 class Gather(Generic[Key, Found]):
     """What `look` finds for a key, None for what it does not find; `look` runs in the executor, one at a time.
 
-    `commits` is another number after each commit: until then a key is not looked up again.
+    `commits` is another number after each commit: until then a key is not looked up again, unless what was found of it
+    does not last (`lasts`).
     """
 
     def __init__(
@@ -78,10 +86,11 @@ class Gather(Generic[Key, Found]):
         look: Callable[[Collection[Key]], Mapping[Key, Found]],
         executor: Executor,
         commits: Callable[[], int | None] = lambda: None,
+        lasts: Callable[[Found], bool] = lambda _: True,
     ) -> None:
         self._look = look
         self._executor = executor
-        self._kept: Kept[Key, Found] = Kept(commits)
+        self._kept: Kept[Key, Found] = Kept(commits, lasts)
         self._asked: dict[Key, list[asyncio.Future[Found | None]]] = {}
         self._looking: asyncio.Task[None] | None = None
 

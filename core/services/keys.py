@@ -50,7 +50,9 @@ def authenticate(session: Session, tokens: Collection[str]) -> dict[str, Princip
     by_digest = {_sha256(token): token for token in tokens}
     found = session.connection().execute(_KEYS, {"digests": list(by_digest)}).all()
     return {
-        by_digest[key.token_sha256]: Principal(key.project, frozenset(key.scopes), key.id)
+        by_digest[key.token_sha256]: Principal(
+            key.project, frozenset(key.scopes), key.id, expires=key.expires_at is not None
+        )
         for key in found
         if key.expires_at is None or key.expires_at > now(session)
     }

@@ -11,11 +11,12 @@ SCOPES = ("read", "write", "admin")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A project and what may be done in it; `key_id` is None without keys."""
+    """A project and what may be done in it; `key_id` is None without keys, `expires` says that the key's time ends."""
 
     project: str
     scopes: frozenset[str]
     key_id: str | None = None
+    expires: bool = False
 
     def may(self, scope: str) -> bool:
         """True when a scope it has is `scope` or one above it: admin may write, write may read."""

@@ -162,3 +162,19 @@ def test_what_is_kept_and_looked_up_along_is_bounded() -> None:
     table = counting(scenario)
     assert max(len(look) for look in table.looks) == ALONG
     assert table.looks[-1] == {"no 1"}
+
+
+def test_what_may_end_without_a_commit_is_looked_up_each_time() -> None:
+    table = Counted()
+
+    async def scenario(executor: ThreadPoolExecutor) -> None:
+        ask = Gather(table.look, executor, lambda: table.commits, lasts=lambda value: value < 5)
+        assert [await ask("a"), await ask("a")] == [1, 1]
+        table.write(a=5)
+        assert [await ask("a"), await ask("a")] == [5, 5]
+        table.values["a"] = 6
+        assert await ask("a") == 6
+
+    with ThreadPoolExecutor(1) as executor:
+        asyncio.run(scenario(executor))
+    assert table.looks == [{"a"}] * 4

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -319,3 +320,16 @@ def test_a_database_that_is_away_is_503_also_for_one_who_asks_again(live: Live, 
     finally:
         object.__setattr__(live.parts, "heads", heads)
     assert live.http.get(address, headers=etag).status_code == 304
+
+
+def test_a_key_ends_at_its_time_though_nobody_commits(guarded: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    if guarded.parts.engine.dialect.name != "sqlite":
+        pytest.skip("the clock is the database's")
+    soon = (utc_now() + timedelta(hours=1)).isoformat()
+    asked = {"project": "soon", "scopes": ["write"], "expires_at": soon}
+    key = {"Authorization": f"Bearer {guarded.http.post('/v1/keys', json=asked).json()['key']}"}
+    address = f"/v1/jobs/{guarded.http.post('/v1/jobs', json=SPEC, headers=key).json()['id']}"
+    etag = {"If-None-Match": guarded.http.get(address, headers=key).headers["etag"]}
+    assert guarded.http.get(address, headers={**key, **etag}).status_code == 304
+    monkeypatch.setattr("core.db.session.utc_now", lambda: utc_now() + timedelta(hours=2))
+    assert guarded.http.get(address, headers={**key, **etag}).status_code == 401

@@ -16,7 +16,9 @@ def main() -> int:
     me = identity.take(settings.data_dir, settings.worker_name)
     logs.set_up(settings.log_level, settings.log_format, worker=me.name)
     # torch takes two seconds to import: begin before our own imports, which take half a second
-    forks = ForkServer(settings.runner_threads(), me.folder / "tmp", spares=settings.slots)
+    threads = settings.runner_threads()
+    # one more than slots where the jobs of a claim may be dealt over two runners
+    forks = ForkServer(threads, me.folder / "tmp", spares=settings.slots + (threads > 1))
     forks.start()
     from worker import app  # noqa: PLC0415  # see above
 

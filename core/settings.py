@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         description="bytes of prepared data that the workers of one data folder keep on disk and map; 0: none",
         ge=0,
     )
+    compiled_bytes: int = Field(
+        2 * 1024**3, description="bytes of compiled code that a worker keeps for later jobs of the same shape", ge=0
+    )
     idempotency_ttl_s: float = Field(24 * 3600.0, description="seconds an idempotency key is remembered")
     predict_wait_s: float = Field(10.0, description="seconds a request for a prediction waits before 503")
     analysis_s: float = Field(300.0, description="seconds that one analysis or experiment may take")

@@ -64,6 +64,7 @@ def options_from(settings: Settings, identity: Identity) -> Options:
         analysis_s=settings.analysis_s,
         prepared_folder=settings.data_dir.resolve() / "prepared",
         prepared_bytes=settings.prepared_bytes,
+        compiled_bytes=settings.compiled_bytes,
     )
 
 

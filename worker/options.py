@@ -42,6 +42,8 @@ class Options:
     # prepared data that the workers of the machine share, kept up to so many bytes; 0: none
     prepared_folder: Path = Path("prepared")
     prepared_bytes: int = 0
+    # machine code of steps
+    compiled_bytes: int = 2 * 1024**3
 
     @property
     def runs(self) -> Path:
@@ -52,6 +54,11 @@ class Options:
     def cache(self) -> Path:
         """Data sets and models that were fetched, by content."""
         return self.folder / "cache"
+
+    @property
+    def compiled(self) -> Path:
+        """Machine code of steps, a few MB for each shape of a network and its batches."""
+        return self.folder / "compiled"
 
     @property
     def heartbeat_file(self) -> Path:

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.db.session import transaction
+from core.engine.code_cache import make_room
 from core.services import accounts, sweeping, usage
 from worker.tools import Tools
 
@@ -68,6 +69,7 @@ class Sweeper:
         with transaction(tools.sessions) as session:
             usage.count_bytes(session)
         tools.store.collect()
+        make_room(tools.options.compiled, tools.options.compiled_bytes)
 
     def _sweep_forever(self) -> None:
         while not self._stopping.wait(self._tools.options.sweep_s * random.uniform(0.7, 1.3)):  # noqa: S311  # jitter

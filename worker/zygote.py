@@ -87,9 +87,12 @@ class Zygote:
 
     def _reap(self) -> None:
         while self._children:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
                 return
+            # what it has started and not waited for, such as a compiler, ends with it; its number is still its own
+            posix.kill_group(ended.si_pid)
+            pid, status = os.waitpid(ended.si_pid, 0)
             exit_write = self._children.pop(pid, None)
             if exit_write is not None:
                 _tell(exit_write, f"exit {status}\n")

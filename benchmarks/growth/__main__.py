@@ -57,6 +57,7 @@ def measure_all(server: str, *, quick: bool) -> None:
     run("prepared", "--times", 2 if quick else 5)
     worker = ("--jobs", 200 if quick else 2_000, "--every", 20 if quick else 100)
     run("memory", *worker)
+    run("memory", *worker, "--together")
     drop_database(server, "growth_worker")
     run("memory", *worker, "--database-url", create_database(server, "growth_worker"))
     drop_database(server, "growth_worker")

@@ -1,9 +1,10 @@
 """Whether a worker grows: the memory of its process and of its zygote while it trains thousands of short jobs.
 
-    .venv/bin/python -m benchmarks.growth.memory [--jobs 2000] [--every 100] [--database-url URL]
+    .venv/bin/python -m benchmarks.growth.memory [--jobs 2000] [--every 100] [--together] [--database-url URL]
 
 The worker is a real one with its broker, on the empty PostgreSQL database that is named, else on SQLite in a folder of
-its own, of whose pages each connection keeps up to 16 MB. Each job has its runner. Memory is the proportional set size
+its own, of whose pages each connection keeps up to 16 MB. Each job, an epoch of digits, has its runner, or
+with `--together` as many of them as a worker claims at once share some. Memory is the proportional set size
 without the pages of files (libraries), whose share depends on what else runs on the machine. The slope is that of a
 straight line through the last two fifths of the readings, when Celery's memory of the last thousand messages is full.
 """
@@ -25,8 +26,13 @@ from core.db.migrate import upgrade
 from core.db.session import reading
 from core.db.tables import Job
 from core.states import Status
-from tests.support.house import SHORT, House, make_house
+from tests.support.house import House, make_house
 from tests.support.valkey import Valkey
+
+_SHORT: dict[str, Any] = {
+    "data": {"dataset": "digits"},
+    "network": {"layers": [{"type": "linear", "units": 32}, {"type": "relu"}]},
+}
 
 
 def read(house: House, done: int) -> dict[str, float]:
@@ -48,7 +54,7 @@ def finished(house: House) -> int:
         return session.scalar(select(func.count()).where(Job.status == Status.SUCCEEDED)) or 0
 
 
-def run(jobs: int, every: int, database_url: str | None = None) -> list[dict[str, float]]:
+def run(jobs: int, every: int, database_url: str | None = None, *, together: bool = False) -> list[dict[str, float]]:
     """Readings after each `every` jobs."""
     readings = []
     with tempfile.TemporaryDirectory() as name:
@@ -59,10 +65,10 @@ def run(jobs: int, every: int, database_url: str | None = None) -> list[dict[str
         broker.start()
         house = make_house(folder, url, broker)
         try:
-            house.start(NETMILL_COHORT_MAX="1")
+            house.start(NETMILL_COHORT_MAX="64" if together else "1")
             for first in range(0, jobs, every):
-                for seed in range(first, first + every):
-                    house.submit({**SHORT, "training": {"epochs": 3, "seed": seed}})
+                seeds = range(first, first + every)
+                house.submit_all([{**_SHORT, "training": {"epochs": 1, "seed": seed}} for seed in seeds])
                 wait(house, first + every)
                 readings.append(read(house, first + every))
                 print(readings[-1], flush=True)
@@ -96,13 +102,15 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--jobs", type=int, default=2000)
     options.add_argument("--every", type=int, default=100)
+    options.add_argument("--together", action="store_true")
     options.add_argument("--database-url")
     given = options.parse_args()
-    readings = run(given.jobs, given.every, given.database_url)
+    readings = run(given.jobs, given.every, given.database_url, together=given.together)
     slopes: dict[str, Any] = {f"{of}_per_1000_jobs": slope(readings, of) for of in ("worker", "zygote", "files")}
     print(slopes)
     database = "PostgreSQL" if given.database_url else "SQLite"
-    save("memory", f"{given.jobs} jobs on {database}", {**slopes, "readings": readings})
+    company = ", together" if given.together else ""
+    save("memory", f"{given.jobs} jobs on {database}{company}", {**slopes, "readings": readings})
 
 
 if __name__ == "__main__":

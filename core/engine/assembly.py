@@ -29,7 +29,7 @@ from core.engine.optimizers import Optimizer, build_optimizer
 from core.engine.pace import Best, Pace, Patience, watches_upwards
 from core.engine.rows import Batching, Rows, plan_batches, split_rows
 from core.engine.seeds import derived_seed, epoch_order, seed_process
-from core.engine.steps.choice import StepPath, build_solo, choose_path
+from core.engine.steps.choice import StepPath, build_solo, choose_path, lacks_compiler
 from core.engine.steps.solo import Solo, Tools
 from core.engine.steps.stack import Part
 from core.engine.tally import Tally
@@ -75,6 +75,8 @@ class Assembly:
     tracks_best: bool = field(default=True)
     told_negative_loss: bool = False
     steps_at_once: int = 1
+    lacks: str | None = None
+    """What the machine lacks where the steps would be compiled but for that."""
 
     @property
     def epoch(self) -> int:
@@ -284,6 +286,7 @@ def assemble(
         environment=describe(device, threads, compiles=path == "compiled"),
         warnings=tuple(each for each in prepared.warnings if each.code not in told),
         place=place,
+        lacks=lacks_compiler(spec, network, shape, batching, device, path=path),
         tracks_best=spec.checkpoints.keep_best or stopping is not None,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from core.changes import Change
@@ -20,7 +21,7 @@ from core.engine.resuming import LeftOff, restore
 from core.engine.steps.due import Closing, Due, Evaluation, Steps, Story, alone
 from core.engine.timeline import NextChange, Timeline, no_change
 from core.errors import TrainingFailed
-from core.events import Changed, Event
+from core.events import Changed, Event, Log
 from core.spec.dataset import DatasetSchema
 from core.spec.job import JobSpec
 from core.states import StopReason
@@ -99,7 +100,9 @@ def _train(run: Run, should_stop: ShouldStop, next_change: NextChange) -> Story:
             clock = Clock(spec.training.time_limit_s, a.elapsed_before_s)
         if not resumed:
             yield from a.warnings
-        yield from a.solo.prepare()
+        if a.lacks is not None:
+            yield Log(f"steps are not compiled, which would repay itself here: this worker has {a.lacks}")
+        yield from a.solo.prepare(partial(_is_to_end, should_stop, clock))
         if not (yield from _fit(run, a, keeper, clock, timeline=timeline, should_stop=should_stop)):
             return
         if place.fold is None:
@@ -180,3 +183,7 @@ def _end_epoch(a: Assembly, keeper: Keeper, clock: Clock, lr: float) -> Story:
     yield from reports.warned(a, a.note_sign(values["train.loss"]))
     yield from reports.warned(a, a.watch.diagnosis.epoch(values, a.epoch, a.step, is_over=a.is_over))
     yield from keeper.epoch_ended(a.snapshot(is_best=is_best, value=value, elapsed_s=clock.elapsed_s))
+
+
+def _is_to_end(should_stop: ShouldStop, clock: Clock) -> bool:
+    return bool(should_stop() or clock.time_limit())

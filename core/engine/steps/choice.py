@@ -58,6 +58,15 @@ def choose_path(
     return "direct"
 
 
+def lacks_compiler(
+    spec: JobSpec, network: Network, sample: Shape, batching: Batching, device: torch.device, *, path: StepPath
+) -> str | None:
+    """What this machine lacks where a run takes its steps one by one for that reason alone; None for all others."""
+    if path != "direct" or device.type != "cpu" or not _is_worth_compiling(spec, network, sample, batching):
+        return None
+    return _machine_lacks(device)
+
+
 def group_size(batching: Batching) -> int:
     """How many steps are compiled into one: so many that the steps of a window that fill no group cost least."""
     steps = batching.equal_steps

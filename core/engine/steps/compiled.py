@@ -15,6 +15,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from core.engine.aside import Aside
 from core.engine.compiler import find_compiler
 from core.engine.optimizers import Evaluate, FirstOrder
 from core.engine.rows import Batch, Rows
@@ -25,6 +26,9 @@ from core.engine.steps.traced import GroupOfSteps, widths_of_dropout
 from core.errors import TrainingFailed
 from core.events import Log
 from core.spec.optimizers import Optimizer
+
+_LISTEN_S = 0.2
+"""How often a run that compiles asks whether it is to stop."""
 
 
 class Compiled(Solo):
@@ -43,16 +47,17 @@ class Compiled(Solo):
             self._masks.append((Masks(part.seed, layer, p), example[0].new_empty(self._rows, width)))
         self._code: Callable[..., tuple[Tensor, ...]] | None = None
 
-    def prepare(self) -> Iterator[Log]:
-        """Compiles, which takes half a minute where the cache has no code of this shape."""
+    def prepare(self, is_stopped: Callable[[], bool]) -> Iterator[Log]:
+        """Compiles, which takes half a minute where the cache has no code of this shape, and hears a stop meanwhile."""
         yield Log(f"compiling {self.count} steps into one, which takes half a minute, or seconds where it is kept")
         began = time.monotonic()
-        example = self._steps.arguments([self._example] * self.count, [0.0] * self.count, 0, self._drawn(0))
+        compiling = Aside(self._compile)
+        while not compiling.is_done(within_s=_LISTEN_S):
+            if is_stopped():
+                # the loop stops before its first step, and what is left of this ends with the process
+                return
         try:
-            # a second's import, which only runs that compile have to pay
-            self._code = importlib.import_module("core.engine.steps.inductor").compiled(
-                self._steps, example, find_compiler()
-            )
+            self._code = compiling.result()
         except Exception as fault:  # a compiler's errors have no kind in common
             raise TrainingFailed(
                 f"the compiler did not take the steps of this run: {type(fault).__name__} {str(fault)[:500]}",
@@ -61,6 +66,13 @@ class Compiled(Solo):
                 hint="set training.compile to never",
             ) from fault
         yield Log(f"compiled in {time.monotonic() - began:.1f} s")
+
+    def _compile(self) -> Callable[..., tuple[Tensor, ...]]:
+        example = self._steps.arguments([self._example] * self.count, [0.0] * self.count, 0, self._drawn(0))
+        # a second's import, which only runs that compile have to pay
+        inductor = importlib.import_module("core.engine.steps.inductor")
+        code: Callable[..., tuple[Tensor, ...]] = inductor.compiled(self._steps, example, find_compiler())
+        return code
 
     def take(self, batches: Sequence[Batch], lrs: Sequence[float], done: int) -> None:
         if not self._is_group(batches, done):

@@ -22,8 +22,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from core.engine.code_cache import using
+
 # Everything in C++, the calls of one piece of code after another too; in this process alone; kept for the next run.
-_OPTIONS = {"cpp_wrapper": True, "compile_threads": 1, "fx_graph_cache": True}
+# Headers of PyTorch that are compiled ahead take 300 MB, and longer than a run's own code does without them.
+_OPTIONS = {
+    "cpp_wrapper": True,
+    "compile_threads": 1,
+    "fx_graph_cache": True,
+    "cpp_cache_precompile_headers": False,
+}
 
 
 def compiled(
@@ -34,7 +42,7 @@ def compiled(
     `compiler` names what compiles: code of another is not taken from the cache.
     """
     # under `no_grad`, as the caller of a step has it
-    with torch.no_grad(), _cache_of(compiler), config.patch(_OPTIONS):
+    with torch.no_grad(), using(Path(cache_dir())), _cache_of(compiler), config.patch(_OPTIONS):
         graph = make_fx(function)(*(each.clone() for each in examples))
         _describe_inputs(graph, examples)
         return cast("Callable[..., tuple[Tensor, ...]]", compile_fx(graph, list(examples)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -42,8 +42,10 @@ class Solo(ABC):
         self.learner, self.optimizer = tools.learner, tools.optimizer
         self.watch, self.tally = tools.watch, tools.tally
 
-    def prepare(self) -> Iterator[Log]:
-        """Makes ready what the first step needs, telling what takes long."""
+    def prepare(self, is_stopped: Callable[[], bool]) -> Iterator[Log]:  # noqa: ARG002 - most have nothing to wait for
+        """Makes ready what the first step needs, telling what takes long. It ends early when `is_stopped` says that no
+        step will come: it is asked several times a second.
+        """
         yield from ()
 
     def take(self, batches: Sequence[Batch], lrs: Sequence[float], done: int) -> None:

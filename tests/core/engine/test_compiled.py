@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,13 +27,14 @@ from core.engine.steps.masks import Masks
 from core.engine.steps.stack import Part, Stack, is_stackable
 from core.engine.steps.traced import GroupOfSteps
 from core.errors import Invalid, TrainingFailed
-from core.events import Checkpoint, Event, Failed, Log, Metrics, Started
+from core.events import Checkpoint, Event, Failed, Log, Metrics, Started, Stopped
 from core.spec import losses as loss_spec
 from core.spec.compiling import LAYER_TYPES, OPTIMIZERS, repays
 from core.spec.network import LayeredNetwork
 from core.spec.optimizers import SGD, AdamW, RMSprop
 from core.spec.training import RegularizationSpec
-from tests.core.engine.workbench import Bench, after_steps, last, never, rows
+from core.states import StopReason
+from tests.core.engine.workbench import Bench, after_steps, files, last, never, rows
 
 needs_compiler = pytest.mark.skipif(
     find_compiler() is None, reason="no g++ that works with OpenMP and Python's headers"
@@ -66,6 +70,19 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def stopped_after(run: Run, steps: int) -> list[Event]:
+    """The events of a run that is asked to stop once so many steps were done; what it is asked before counts not."""
+    events: list[Event] = []
+    asked = after_steps(steps)
+    for event in train(run, lambda: asked() if any(map(is_compiled, events)) else None):
+        events.append(event)  # noqa: PERF402 - what the run asks looks at them as they come
+    return events
+
+
+def is_compiled(event: Event) -> bool:
+    return isinstance(event, Log) and "compiled in" in event.message
+
+
 def without_compiler(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(choice, "find_compiler", lambda: None)
 
@@ -84,7 +101,7 @@ def whole(run: Run) -> list[Event]:
 class TestRun:
     def test_it_trains_as_the_direct_path_does(self, bench: Bench, whole: list[Event]) -> None:
         direct = bench.events(body(compile="never"))
-        assert any(isinstance(event, Log) and "compiled in" in event.message for event in whole)
+        assert any(map(is_compiled, whole))
         for ours, theirs in zip(rows(whole), rows(direct), strict=True):
             assert ours[:2] == theirs[:2]
             assert ours[2] == pytest.approx(theirs[2], rel=1e-4)
@@ -93,7 +110,7 @@ class TestRun:
     def test_stopped_and_resumed_it_comes_to_the_same_bytes(
         self, bench: Bench, run: Run, whole: list[Event], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        stopped = last(list(train(run, after_steps(7))), Checkpoint)
+        stopped = last(stopped_after(run, 7), Checkpoint)
         end = last(whole, Checkpoint)
         assert 0 < stopped.step < end.step
         assert not stopped.end_of_epoch
@@ -109,11 +126,71 @@ class TestRun:
         assert "this worker cannot compile" in started.resume_note
 
 
+@needs_compiler
+class TestStop:
+    """While it compiles; here that never ends by itself."""
+
+    @pytest.fixture
+    def compiling(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+        inductor = importlib.import_module("core.engine.steps.inductor")
+        begun, end = threading.Event(), threading.Event()
+
+        def compiled(*_: object) -> None:
+            begun.set()
+            end.wait(60)
+
+        monkeypatch.setattr(inductor, "compiled", compiled)
+        yield begun
+        end.set()
+
+    @pytest.mark.parametrize("reason", [StopReason.PAUSE, StopReason.CANCEL, StopReason.SHUTDOWN])
+    def test_is_heard_and_nothing_is_lost(
+        self,
+        bench: Bench,
+        run: Run,
+        whole: list[Event],
+        compiling: threading.Event,
+        monkeypatch: pytest.MonkeyPatch,
+        reason: StopReason,
+    ) -> None:
+        events = list(train(run, lambda: reason if compiling.is_set() else None))
+        assert events[-1] == Stopped(reason.value, 0, 0)
+        assert not any(map(is_compiled, events))
+        stopped = last(events, Checkpoint)
+        assert stopped.step == 0
+        if reason is StopReason.PAUSE:
+            monkeypatch.undo()
+            again, end = last(bench.resumed(run, stopped), Checkpoint), last(whole, Checkpoint)
+            assert (again.content_sha256, again.state_sha256) == (end.content_sha256, end.state_sha256)
+
+    def test_of_a_resumed_run_leaves_it_where_it_was(
+        self, bench: Bench, run: Run, whole: list[Event], compiling: threading.Event
+    ) -> None:
+        at = next(event for event in whole if isinstance(event, Checkpoint))
+        events = list(train(replace(run, resume=files(at)), lambda: StopReason.PAUSE if compiling.is_set() else None))
+        assert last(events, Stopped).step == at.step
+
+    def test_comes_with_the_time_limit_too(self, bench: Bench, compiling: threading.Event) -> None:
+        failed = last(bench.events(body(compile="always", time_limit_s=0.5)), Failed)
+        assert compiling.is_set()
+        assert failed.code == "time_limit"
+
+
 def test_a_worker_without_a_compiler_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     without_compiler(monkeypatch)
     failed = last(bench.events(body(compile="always")), Failed)
     assert (failed.code, failed.pointer) == ("cannot_compile", "/training/compile")
     assert "g++" in failed.hint
+
+
+def test_a_run_that_would_be_compiled_elsewhere_says_why_it_is_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "repays", lambda *_: True)
+    without_compiler(monkeypatch)
+    told = [event.message for event in bench.events(body(compile="auto")) if isinstance(event, Log)]
+    assert told == ["steps are not compiled, which would repay itself here: this worker has no C++ compiler that works"]
+    assert not [event for event in bench.events(body(compile="never")) if isinstance(event, Log)]
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,9 @@ class Spares:
             except IndexError:
                 break
             self._wanted.set()
-            if not child.wait_exit(0):
+            # it tells nothing before its order: all that can be read is that its pipe has closed, which is so as it
+            # dies, a moment before the fork server says it
+            if not select.select([child.events], [], [], 0)[0]:
                 return child
             child.close()
         return None

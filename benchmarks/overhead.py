@@ -144,10 +144,24 @@ def untold(body: dict[str, Any], folder: Path) -> Taken:
     return Taken(wall, computed(pid))
 
 
+def pair(sessions: Sessions, tools: Tools, body: dict[str, Any], folder: Path, turn: int) -> tuple[Taken, Taken]:
+    """With and without, every other time the other way round: a machine that gets slower hurts both alike."""
+    if turn % 2:
+        alone = untold(body, folder)
+        return recorded(sessions, tools, body), alone
+    return recorded(sessions, tools, body), untold(body, folder)
+
+
 def cost(pairs: list[tuple[float, float]]) -> dict[str, float]:
-    """Medians with and without, and the median of the pairs' ratios less 1."""
+    """Medians with and without; of the pairs' ratios less 1 the median, the least and the greatest."""
     told, alone = (statistics.median(each) for each in zip(*pairs, strict=True))
-    return {"with_s": told, "without_s": alone, "cost": statistics.median(a / b for a, b in pairs) - 1}
+    costs = [a / b - 1 for a, b in pairs]
+    spread = {"least": min(costs), "most": max(costs)}
+    return {"with_s": told, "without_s": alone, "cost": statistics.median(costs), **spread}
+
+
+def shown(found: dict[str, float]) -> str:
+    return f"{found['cost']:+.1%} ({found['least']:+.1%} to {found['most']:+.1%})"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -159,11 +173,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures: dict[str, Any] = circumstances() | {"quick": given.quick}
     with tempfile.TemporaryDirectory() as name, house(f"sqlite:///{name}/netmill.db", Path(name)) as (sessions, tools):
         for run, body in RUNS.items():
-            pairs = [(recorded(sessions, tools, body), untold(body, Path(name) / "data")) for _ in range(times)]
+            pairs = [pair(sessions, tools, body, Path(name) / "data", turn) for turn in range(times)]
             figures[run] = {
                 each: cost([(getattr(a, each), getattr(b, each)) for a, b in pairs]) for each in ("wall", "cpu")
             }
-            told = "; ".join(f"{name} {found['cost']:+.1%}" for name, found in figures[run].items())
+            told = "; ".join(f"{name} {shown(found)}" for name, found in figures[run].items())
             print(f"{run}, {figures[run]['wall']['without_s']:.2f} s without: {told}")
     figures["seconds"] = round(time.monotonic() - began)
     results.write("overhead", figures, given.out)

@@ -4,7 +4,8 @@
 
 The supervisor is the real one; its runner is replaced by a process that writes lines made before, as fast as they are
 read. A row is what one step or epoch tells, whatever the number of its values; a point is one value, which is what
-MLflow's `log_batch` and others count. Prints a line for each database and writes JSON.
+MLflow's `log_batch` and others count. Prints a line for each database, a median with the least and the greatest, and
+writes JSON.
 """
 
 from __future__ import annotations
@@ -111,8 +112,12 @@ def measure(database_url: str, rows: int, times: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, house(database_url, Path(folder)) as (sessions, tools):
         seconds = [once(sessions, tools, rows, VALUES) for _ in range(times)]
     rate = rows / statistics.median(seconds)
-    spread = (max(seconds) - min(seconds)) / statistics.median(seconds)
-    return {"rows_per_s": round(rate), "points_per_s": round(rate * len(VALUES)), "spread": round(spread, 3)}
+    return {
+        "rows_per_s": round(rate),
+        "points_per_s": round(rate * len(VALUES)),
+        "least": round(rows / max(seconds)),
+        "most": round(rows / min(seconds)),
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -133,7 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figures["postgresql"] = measure(create_database(url, "recording"), given.rows, times)
     for name in ("sqlite", "postgresql"):
         found = figures[name]
-        print(f"{name:12} {found['rows_per_s']:9,} rows/s  {found['points_per_s']:9,} points/s  ±{found['spread']:.0%}")
+        spread = f"{found['least']:,} to {found['most']:,}"
+        print(f"{name:12} {found['rows_per_s']:9,} rows/s ({spread})  {found['points_per_s']:9,} points/s")
     figures["seconds"] = round(time.monotonic() - began)
     results.write("recording", figures, given.out)
     return 0

@@ -65,11 +65,17 @@ def engine(figures: Figures) -> str:
 def keeping(figures: Figures) -> str:
     """A line for each run that was trained with and without recording."""
     lines = [
-        [name, f"{told['wall']['without_s']:.3g} s", f"{told['wall']['cost']:+.1%}", f"{told['cpu']['cost']:+.1%}"]
+        [name, f"{told['wall']['without_s']:.3g} s", _cost(told["wall"]), _cost(told["cpu"])]
         for name, told in figures.get("overhead", {}).items()
         if isinstance(told, dict) and "wall" in told
     ]
     return markdown(("", "without", "with, by the clock", "with, by processor time"), lines) if lines else NEVER
+
+
+def _cost(told: dict[str, float]) -> str:
+    """The median, and the least and the greatest where they were kept."""
+    spread = f" ({told['least']:+.1%} to {told['most']:+.1%})" if "least" in told else ""
+    return f"{told['cost']:+.1%}{spread}"
 
 
 def _jobs(figures: Figures, *parts: str) -> list[Row]:

@@ -47,11 +47,17 @@ def recorded(figures: Figures) -> str:
     """Rows of histories that one worker thread commits in a second."""
     part = figures.get("recording", {})
     lines = [
-        [name, f"{part[name]['rows_per_s']:,}", f"{part[name]['points_per_s']:,}"]
+        [name, _with_spread(part[name]), f"{part[name]['points_per_s']:,}"]
         for name in ("sqlite", "postgresql")
         if name in part
     ]
     return markdown(("rows of a history recorded", "rows a second", "values a second"), lines) if lines else ""
+
+
+def _with_spread(told: dict[str, int]) -> str:
+    """Rows a second, and the least and the most of several times where they were kept."""
+    spread = f" ({told['least']:,} to {told['most']:,})" if "least" in told else ""
+    return f"{told['rows_per_s']:,}{spread}"
 
 
 def beside(figures: Figures) -> str:

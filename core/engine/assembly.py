@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from core.changes import Change
 from core.data.prepare import Parts, fold_sizes, prepare_parts
 from core.data.sharing import derived_once
-from core.engine.checkpoint import Snapshot, network_tensors, prefixed
+from core.engine.checkpoint import Snapshot, copied, network_tensors, prefixed
 from core.engine.codes import check_codes
 from core.engine.environment import describe, useful_threads
 from core.engine.evaluate import Evaluator, figures
@@ -130,7 +130,7 @@ class Assembly:
         if not self.tracks_best or not self.best.beaten_by(value):
             return False
         self.best.value, self.best.epoch, self.best.step = value, self.epoch, self.step
-        self.best.tensors = {name: tensor.clone() for name, tensor in network_tensors(self.network).items()}
+        self.best.tensors = copied(network_tensors(self.network))
         return True
 
     def note_sign(self, train_loss: float) -> Iterator[Warned]:

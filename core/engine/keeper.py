@@ -62,7 +62,8 @@ class Keeper:
         if is_asked and is_due:
             yield from self.write(snapshot)
             return
-        self._held = snapshot.frozen()
+        spare = None if self._held is self._held_best else self._held
+        self._held = snapshot.frozen(spare)
         if snapshot.is_best:
             self._held_best = self._held
 

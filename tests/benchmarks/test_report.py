@@ -44,8 +44,8 @@ def with_service(figures: dict[str, Any]) -> dict[str, Any]:
     beside = {"people": 200, "costs": 0.04, "costs, all": spread, "client_cpu": 0.02, "api_cpu": 0.1}
     service = common | {"polling, sqlite": {"job and metrics": asked}, "beside": beside}
     latency = common | {"started_ms": {"p50": 20, "p95": 61, "min": 15}}
-    recording = common | {"sqlite": {"rows_per_s": 120000, "points_per_s": 720000}}
-    cost = {"with_s": 1.035, "without_s": 1, "cost": 0.035}
+    recording = common | {"sqlite": {"rows_per_s": 120000, "points_per_s": 720000, "least": 99000, "most": 130000}}
+    cost = {"with_s": 1.035, "without_s": 1, "cost": 0.035, "least": -0.01, "most": 0.05}
     overhead = common | {"higgs 28-300-300-300-1, batch 256": {"wall": cost, "cpu": cost}}
     figures = figures | {"overhead": overhead}
     return figures | {"service": service, "latency": latency, "recording": recording}
@@ -90,10 +90,10 @@ def test_the_service_is_judged_by_its_own_files() -> None:
     assert found["rows of a history recorded, SQLite"] == ("120,000 a second", "met")
     assert found["MLP, what recording and checkpoints cost"] == ("3.5 %", "**not met**")
     told = report.page(figures)
-    assert "batch 256 | 1 s | +3.5% | +3.5% |" in told
+    assert "batch 256 | 1 s | +3.5% (-1.0% to +5.0%) | +3.5% (-1.0% to +5.0%) |" in told
     assert "| polling, sqlite: job and metrics | 2,346 | 2,001 to 2,400 | 5 ms | 7 ms | 41 ms | 0.5 |" in told
     assert "| submit to the end of the first step | 20 ms | 61 ms | 15 ms |" in told
-    assert "| sqlite | 120,000 | 720,000 |" in told
+    assert "| sqlite | 120,000 (99,000 to 130,000) | 720,000 |" in told
     assert "training takes +4.0% longer, the median of 5 pairs of runs (+1.0% to +9.0%)" in told
 
 

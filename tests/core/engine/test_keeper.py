@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 
 from core.engine import keeper as keeper_module
-from core.engine.checkpoint import Snapshot, read_tensors, write_snapshot
+from core.engine.checkpoint import Snapshot, network_tensors, read_tensors, write_snapshot
 from core.engine.keeper import Keeper
 from core.spec.training import CheckpointsSpec
 
@@ -117,3 +117,32 @@ def test_within_a_long_epoch_states_are_written_early_and_then_less_often(
             list(keeper.write(replace(snapshot(second), end_of_epoch=False)))
             written.append(second)
     assert written == [2, 6, 14, 30, 60, 90]
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_a_state_that_gives_its_tensors_to_the_next_is_never_the_best(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path, CheckpointsSpec())
+    for epoch in range(1, 8):
+        assert not list(keeper.epoch_ended(snapshot(epoch, is_best=epoch in {2, 5})))
+    found = {event.epoch: read_tensors(Path(event.content_path))[0]["0.weight"] for event in keeper.flush()}
+    assert {epoch: float(weight.mean()) for epoch, weight in found.items()} == {5: 5.0, 7: 7.0}
+
+
+def test_copies_take_the_place_of_those_that_have_their_shapes() -> None:
+    first, second = snapshot(1).frozen(), snapshot(2)
+    grown = replace(second, state={"m": torch.ones(3)})
+    again = second.frozen(first)
+    assert again.content["0.weight"] is first.content["0.weight"]
+    assert torch.equal(again.content["0.weight"], second.content["0.weight"])
+    other = grown.frozen(again)
+    assert other.state["m"].tolist() == [1.0, 1.0, 1.0]
+    assert other.content["0.weight"] is not again.content["0.weight"]
+
+
+def test_the_tensors_are_those_of_the_network_after_they_were_moved() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    network_tensors(network)
+    network[0].weight.data = torch.full((3, 2), 7.0)
+    network[1].running_mean = torch.full((3,), 8.0)
+    assert list(network_tensors(network)) == list(network.state_dict())
+    assert all(torch.equal(tensor, network_tensors(network)[name]) for name, tensor in network.state_dict().items())

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks import results, service_tables
 from benchmarks.engine.measure import Row
-from benchmarks.engine.table import HEADINGS, cells, markdown, ratio
+from benchmarks.engine.table import HEADINGS, cells, compared, markdown, ratio, threads_in_words
 from benchmarks.engine.workloads import WORKLOADS
 from benchmarks.goals import GOALS, Figures
 
@@ -50,15 +50,20 @@ def goals(figures: Figures) -> str:
 
 
 def engine(figures: Figures) -> str:
-    """A table for each workload and number of threads."""
+    """A table for each workload on the first number of threads, and one of all workloads for each other number."""
     part = figures.get("engine")
     if part is None:
         return NEVER
-    tables = []
-    for name in dict.fromkeys(row["workload"] for row in part["rows"]):
-        for threads in part["threads"]:
-            heading = f"### {WORKLOADS[name].title}; {threads} thread{'s' if threads > 1 else ''}"
-            tables.append(f"{heading}\n\n{markdown(HEADINGS, cells(part['rows'], name, threads))}")
+    rows, (first, *others) = part["rows"], part["threads"]
+    workloads = list(dict.fromkeys(row["workload"] for row in rows))
+    tables = [
+        f"### {WORKLOADS[name].title}; {threads_in_words(first)}\n\n{markdown(HEADINGS, cells(rows, name, first))}"
+        for name in workloads
+    ]
+    for threads in others:
+        heading = f"### All of them with {threads_in_words(threads)}: µs a step (times that with {first})"
+        lines = compared(rows, workloads, first, threads)
+        tables.append(f"{heading}\n\n{markdown(('', *workloads), lines)}")
     return "\n\n".join(tables)
 
 

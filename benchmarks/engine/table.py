@@ -36,6 +36,22 @@ def cells(rows: Sequence[Row], workload: str, threads: int) -> list[list[str]]:
     return [_cells(row, references) for row in mine]
 
 
+def compared(rows: Sequence[Row], workloads: Sequence[str], first: int, threads: int) -> list[list[str]]:
+    """One line a peer, one cell a workload: its time with so many threads, and in units of that with `first`."""
+    titles = {row["peer"]: row["title"] for row in rows if row["threads"] == threads}
+
+    def cell(peer: str, workload: str) -> str:
+        us = median_us(rows, peer, workload, threads)
+        times = ratio(us, median_us(rows, peer, workload, first))
+        return "" if us is None else number(us) + ("" if times is None else f" ({times:.2f})")
+
+    return [[title, *(cell(peer, workload) for workload in workloads)] for peer, title in titles.items()]
+
+
+def threads_in_words(count: int) -> str:
+    return f"{count} thread{'s' if count > 1 else ''}"
+
+
 def _cells(row: Row, references: Iterable[float | None]) -> list[str]:
     if not is_told(row):
         why = row.get("absent", "its start varies by more than its steps take")

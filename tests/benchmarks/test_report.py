@@ -36,6 +36,20 @@ def figures_of(netmill_us: float, netmill_s: float) -> dict[str, Any]:
     return {"engine": engine, "jobs": common | {"rows": rows}}
 
 
+def test_other_numbers_of_threads_share_one_table() -> None:
+    figures = figures_of(40, 2.0)
+    rows = figures["engine"]["rows"]
+    rows += [{**step("netmill", "digits", 50), "threads": 2}, {**step("netmill", "mlp", 60), "threads": 2}]
+    rows.append({**step("matmul", "mlp", 30), "threads": 2})
+    figures["engine"]["threads"] = [1, 2]
+    told = report.engine(figures)
+    assert told.count("1 thread\n") == 2
+    *_, table = told.split("### ")
+    assert table.splitlines()[0] == "All of them with 2 threads: µs a step (times that with 1)"
+    assert "| netmill | 50.0 (1.25) | 60.0 (0.60) |" in table
+    assert "| matmul |  | 30.0 (0.50) |" in table
+
+
 def with_service(figures: dict[str, Any]) -> dict[str, Any]:
     common = {name: figures["engine"][name] for name in ("date", "machine", "load_before", "seconds", "quick")}
     asked = {"per_s": 2345.6, "p50_ms": 5, "p95_ms": 7, "p99_ms": 41, "client_cpu": 0.5}

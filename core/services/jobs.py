@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select, union
+from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
 from core.data.builtin import BUILTIN
 from core.db.session import now
-from core.db.tables import Analysis, Checkpoint, Job, JobSpecs, JobTag, Question
+from core.db.tables import Analysis, Checkpoint, Job, JobSpecs, JobTag, Metric, Question
 from core.errors import Conflict, FieldError, Invalid, NotFound
 from core.ids import JOB
 from core.services import change_log
@@ -229,6 +230,8 @@ def delete(session: Session, store: BlobStore, principal: Principal, job_id: str
     ).all()
     shas = [sha for row in (*rows, *analyses) for sha in row if sha] + [sha for sha in exports if sha]
     count_over(session, job.project, Status(job.status), -1)
+    # of all that a job has these alone do not go by themselves on PostgreSQL
+    session.execute(sql_delete(Metric).where(Metric.job_id == job.id))
     session.delete(job)
     session.flush()
     store.release(session, shas)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.tables.base import SHA256, Base
@@ -38,9 +38,12 @@ class JobEvent(Base):
 
 
 class Metric(Base):
-    __tablename__ = "metrics"
+    """Written while the job's row is held locked, and deleted with it: PostgreSQL need not look each row's job up."""
 
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, comment="the job")
+    __tablename__ = "metrics"
+    __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE").ddl_if(dialect="sqlite"),)
+
+    job_id: Mapped[str] = mapped_column(primary_key=True, comment="the job")
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="1, 2, 3, ... without holes")
     epoch: Mapped[int] = mapped_column(comment="epochs begun")
     step: Mapped[int] = mapped_column(comment="optimizer steps done")

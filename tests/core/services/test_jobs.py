@@ -6,9 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import select
 
 from core.db.session import reading, transaction
-from core.db.tables import JobSpecs
+from core.db.tables import JobEvent, JobSpecs, Metric
 from core.errors import Conflict, Forbidden, Invalid, NotFound
 from core.services import checkpoints, events, jobs, metrics, watch
 from core.services.job_view import JobView
@@ -256,6 +257,16 @@ class TestDelete:
             jobs.delete(session, house.store, LOCAL, job.id)
         with pytest.raises(NotFound):
             house.job(job.id)
+
+    def test_its_rows_and_events_go_with_it_and_no_others(self, house: House) -> None:
+        job, other = finished(house), finished(house)
+        with reading(house.sessions) as session:
+            assert set(session.scalars(select(Metric.job_id))) == {job.id, other.id}
+        with transaction(house.sessions) as session:
+            jobs.delete(session, house.store, LOCAL, job.id)
+        with reading(house.sessions) as session:
+            assert set(session.scalars(select(Metric.job_id))) == {other.id}
+            assert set(session.scalars(select(JobEvent.job_id))) == {other.id}
 
 
 def test_heads_tell_what_is_new(house: House) -> None:

@@ -16,7 +16,7 @@ from core.data.prepare import Parts, fold_sizes, prepare_parts
 from core.data.sharing import derived_once
 from core.engine.checkpoint import Snapshot, copied, network_tensors, prefixed
 from core.engine.codes import check_codes
-from core.engine.environment import describe, useful_threads
+from core.engine.environment import describe, steps_at_once, useful_threads
 from core.engine.evaluate import Evaluator, figures
 from core.engine.flat import FlatParameters
 from core.engine.folds import Place
@@ -74,7 +74,6 @@ class Assembly:
     elapsed_before_s: float = 0.0
     tracks_best: bool = field(default=True)
     told_negative_loss: bool = False
-    steps_at_once: int = 1
     lacks: str | None = None
     """What the machine lacks where the steps would be compiled but for that."""
 
@@ -107,8 +106,7 @@ class Assembly:
 
     def stride(self, left: int) -> int:
         """How many of the `left` steps of a window are taken before the run is asked again."""
-        at_once = self.solo.count or self.steps_at_once
-        return min(left, at_once, max(1, self.watch.steps_before_look(self.step)))
+        return min(left, self.solo.count, max(1, self.watch.steps_before_look(self.step)))
 
     def order(self) -> Tensor | None:
         """Row numbers in the order of the epoch under way; None as they stand. Order is nothing to a full batch."""
@@ -257,7 +255,8 @@ def assemble(
     batching = _batching(spec, len(train), batch_size, math.prod(shape) + math.prod(outputs))
     stopping = training.early_stopping
     seed_process(derived_seed(training.seed, "noise"), device)
-    threads = useful_threads(threads, max(2 * flat.num_matrix_values, network.flops), batch_size)
+    flops = max(2 * flat.num_matrix_values, network.flops)
+    threads = useful_threads(threads, flops, batch_size)
     torch.set_num_threads(threads)
     part = Part(network, flat, loss, training.seed, batching.largest_batch)
     told = frozenset(code for result in place.earlier for code in result.warned)
@@ -281,7 +280,9 @@ def assemble(
         tally=tools.tally,
         watch=tools.watch,
         path=path,
-        solo=build_solo(path, tools, part, spec, rows=train, batching=batching),
+        solo=build_solo(
+            path, tools, part, spec, rows=train, batching=batching, at_once=steps_at_once(flops, batch_size)
+        ),
         content_meta=_content_meta(spec, shape, prepared, place.fold),
         environment=describe(device, threads, compiles=path == "compiled"),
         warnings=tuple(each for each in prepared.warnings if each.code not in told),

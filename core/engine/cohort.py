@@ -12,7 +12,7 @@ from core.engine.assembly import Assembly
 from core.engine.faults import internal, last_word
 from core.engine.run import Run, ShouldStop, story, train
 from core.engine.steps.due import Due
-from core.engine.steps.together import AT_ONCE, Together, goes_together
+from core.engine.steps.together import Together, goes_together
 from core.engine.timeline import NextChange, no_change
 from core.events import LAST, Event
 
@@ -74,7 +74,6 @@ class _Turns:
         try:
             while isinstance(told := next(self._story, None), Due):
                 self.a = told.a
-                told.a.steps_at_once = AT_ONCE
                 if goes_together(told):
                     break
                 told.take()

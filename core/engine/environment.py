@@ -21,6 +21,7 @@ _WORDS = {
 }
 # about a millisecond of one core
 _OPERATIONS_WORTH_THREADS = 3e7
+_MOST_AT_ONCE = 64
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -63,6 +64,11 @@ def useful_threads(allowed: int, flops: int, batch_size: int) -> int:
     3 * flops * batch_size operations, forward and backward.
     """
     return allowed if 3 * flops * batch_size >= _OPERATIONS_WORTH_THREADS else 1
+
+
+def steps_at_once(flops: int, batch_size: int) -> int:
+    """Steps before a run is asked again whether it is to go on: those of some milliseconds, a window's at most."""
+    return max(1, min(_MOST_AT_ONCE, int(4 * _OPERATIONS_WORTH_THREADS / (3 * flops * batch_size))))
 
 
 def describe(device: torch.device, threads: int, *, compiles: bool = False) -> dict[str, Any]:

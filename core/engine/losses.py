@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from core.engine.slopes import Each, derivative
-from core.engine.steps.kernels import apart
+from core.engine.steps.blocks import apart
 from core.spec import losses as spec
 
 

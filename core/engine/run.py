@@ -53,8 +53,9 @@ ShouldStop = Callable[[], StopReason | None]
 def train(run: Run, should_stop: ShouldStop, next_change: NextChange = no_change) -> Iterator[Event]:
     """The events of the run in order: Started first; Finished, Stopped or Failed last.
 
-    `should_stop` and, for changes that are asked for meanwhile, `next_change` are asked before every step. A fault of
-    the user's making ends the run with Failed; one of ours raises.
+    `should_stop` and, for changes that are asked for meanwhile, `next_change` are asked before every step, or
+    before some of them that take a few milliseconds together. A fault of the user's making ends the run with Failed;
+    one of ours raises.
     """
     events = alone(story(run, should_stop, next_change))
     if run.spec.baselines:

@@ -78,12 +78,19 @@ def group_size(batching: Batching) -> int:
     return min(range(1, min(_LARGEST_GROUP, max(1, steps)) + 1), key=cost)
 
 
-def build_solo(path: StepPath, tools: Tools, part: Part, spec: JobSpec, *, rows: Rows, batching: Batching) -> Solo:
-    """What takes the steps of a run on this path; `rows` are those of the training."""
+def build_solo(
+    path: StepPath, tools: Tools, part: Part, spec: JobSpec, *, rows: Rows, batching: Batching, at_once: int
+) -> Solo:
+    """What takes the steps of a run on this path; `rows` are those of the training.
+
+    `at_once` is how many a run takes one by one before it is asked whether it is to go on.
+    """
     if path == "compiled":
         example = rows.take(None, 0, batching.first_batch)
         return Compiled(tools, part, spec.optimizer, example, group_size(batching))
-    return Direct(tools, part) if path == "direct" else Autograd(tools)
+    if path == "direct":
+        return Direct(tools, part, at_once)
+    return Autograd(tools)
 
 
 def _is_worth_compiling(spec: JobSpec, network: Network, sample: Shape, batching: Batching) -> bool:

@@ -35,9 +35,8 @@ class Compiled(Solo):
     """Takes groups of `count` steps with batches like `example` compiled, all others one by one."""
 
     def __init__(self, tools: Tools, part: Part, optimizer: Optimizer, example: Batch, count: int) -> None:
-        super().__init__(tools)
+        super().__init__(tools, count)
         assert isinstance(self.optimizer, FirstOrder)
-        self.count = count
         self._one_by_one = Direct(tools, part)
         self._steps = GroupOfSteps(part, self.learner, self.optimizer, optimizer, count)
         self._example, self._rows, self._largest = example, len(example[0]), part.largest_batch

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.engine.rows import Batch, Rows
-from core.engine.steps.kernels import LINE, LINE_BYTES
+from core.engine.steps.blocks import LINE, LINE_BYTES
 
 
 def gathered(rows: Sequence[Rows], where: Tensor, before: int) -> Batch:

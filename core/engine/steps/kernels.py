@@ -19,10 +19,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-LINE = 16
-LINE_BYTES = 64
-_MULTIPLICATIONS_FOR_ONEDNN = 10**6
-_HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch has no type for it
+from core.engine.steps.blocks import LINE_BYTES, apart, in_line
+from core.engine.steps.products import by_blas, product_for
 
 
 class Kernel(Protocol):
@@ -40,53 +38,6 @@ Parameter = tuple[Tensor, Tensor]
 """(M, *shape) values of a parameter, and room for its gradients."""
 
 
-def apart(x: Tensor) -> Tensor:
-    """The same values, each network's in a block of its own; x itself where there is one network."""
-    return x if len(x) == 1 else room_apart(x).copy_(x)
-
-
-def room_apart(like: Tensor) -> Tensor:
-    """Room for values of this shape (M, ...), with a gap behind each network's."""
-    size = like[0].numel()
-    return like.new_empty(len(like), (size // LINE + 1) * LINE)[:, :size].view(like.shape)
-
-
-def in_line(x: Tensor) -> Tensor:
-    """The same values, each network's beginning in its line of memory where it would alone."""
-    return apart(x) if x.stride(0) * x.element_size() % LINE_BYTES else x
-
-
-def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """(M, I, K) of a (M, I, J) and b (M, J, K), plus a bias (M, 1, K)."""
-    networks, rows, _ = a.shape
-    columns = b.shape[2]
-    if columns == 1:
-        # a matrix times a vector is computed in another way for one pair than for several
-        y = (a * b.transpose(1, 2)).sum(2, keepdim=True)
-        return y if bias is None else y.add_(bias)
-    if _is_for_onednn(a, columns):
-        biases = bias.unbind() if bias is not None else [None] * networks
-        return torch.stack([_by_onednn(*each) for each in zip(a, b, biases, strict=True)])
-    room = None
-    if networks > 1 and rows * columns * a.element_size() % LINE_BYTES:
-        # where its rows begin may move a bit as well
-        room = room_apart(a.new_empty(1).expand(networks, rows, columns))
-    return torch.bmm(a, b, out=room) if bias is None else torch.baddbmm(bias, a, b, out=room)
-
-
-def _is_for_onednn(a: Tensor, columns: int) -> bool:
-    """Whether a product is so large that oneDNN is quicker than MKL: on some processors by two to four times."""
-    is_large = a.shape[1] * a.shape[2] * columns >= _MULTIPLICATIONS_FOR_ONEDNN
-    return is_large and _HAS_ONEDNN and a.dtype == torch.float32 and a.device.type == "cpu"
-
-
-def _by_onednn(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - it has no public name
-        a, b.t(), None if bias is None else bias[0], "none", [], ""
-    )
-    return product
-
-
 class Linear:
     """y = x W' + b."""
 
@@ -95,28 +46,44 @@ class Linear:
         self._transposed = self._w.transpose(1, 2)
         self._is_first = is_first
         self._alone = len(self._w) == 1
-        self._writes_in_place = self._alone and self._w_gradient.data_ptr() % LINE_BYTES == 0
         self._b = None if bias is None else bias[0].unsqueeze(1)
         self._b_gradient = None if bias is None else bias[1]
+        self._rows = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        self._x = x = x if self._alone else in_line(x)
-        return product(x, self._transposed, self._b)
+        if not self._alone:
+            x = in_line(x)
+        if x.shape[1] != self._rows:
+            self._choose(x.shape[1])
+        self._x = x
+        return self._times_weights(x, self._transposed, self._b)
 
     def infer(self, x: Tensor) -> Tensor:
-        return product(x if self._alone else in_line(x), self._transposed, self._b)
+        if not self._alone:
+            x = in_line(x)
+        return product_for(self._transposed, x.shape[1])(x, self._transposed, self._b)
 
     def backward(self, g: Tensor) -> Tensor:
         if not self._alone:
             g = in_line(g)
-        if self._writes_in_place and self._x.shape[2] > 1 and not _is_for_onednn(g.transpose(1, 2), self._x.shape[2]):
+        if self._writes_in_place:
             torch.bmm(g.transpose(1, 2), self._x, out=self._w_gradient)
         else:
-            self._w_gradient.copy_(product(g.transpose(1, 2), self._x))
+            self._w_gradient.copy_(self._times_rows(g.transpose(1, 2), self._x, None))
         if self._b_gradient is not None:
             torch.sum(g, 1, out=self._b_gradient)
         # nothing learns before the first linear layer
-        return g if self._is_first else product(g, self._w)
+        return g if self._is_first else self._back(g, self._w, None)
+
+    def _choose(self, rows: int) -> None:
+        """Chooses how the products are computed for batches of so many rows."""
+        networks, units, inputs = self._w.shape
+        self._rows = rows
+        self._times_weights = product_for(self._transposed, rows)
+        self._back = product_for(self._w, rows)
+        self._times_rows = product_for(self._w.new_empty(1).expand(networks, rows, inputs), units)
+        starts_in_line = self._w_gradient.data_ptr() % LINE_BYTES == 0
+        self._writes_in_place = self._alone and starts_in_line and self._times_rows is by_blas
 
 
 class Relu:

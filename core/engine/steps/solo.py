@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core.engine.learner import Learner
 from core.engine.microscope import Microscope
-from core.engine.optimizers import Evaluate, Optimizer
+from core.engine.optimizers import Evaluate, FirstOrder, Optimizer
 from core.engine.outputs import at_hand, forward
 from core.engine.rows import Batch, Rows
 from core.engine.steps.graphed import Gradients, gradients_of
@@ -35,10 +35,9 @@ class Tools:
 class Solo(ABC):
     """Takes the steps of one run: batch by batch a gradient, an update, and a note for the tally."""
 
-    count: int = 0
-    """How many steps it takes at once, in whatever company; 0: as many as the run is handed."""
-
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, count: int = 1) -> None:
+        self.count = count
+        """Steps that it takes at once, in whatever company, before the run is asked whether it is to go on."""
         self.learner, self.optimizer = tools.learner, tools.optimizer
         self.watch, self.tally = tools.watch, tools.tally
 
@@ -82,8 +81,8 @@ class Autograd(Solo):
 class Direct(Solo):
     """A network whose layers all have kernels: a stack of one."""
 
-    def __init__(self, tools: Tools, part: Part) -> None:
-        super().__init__(tools)
+    def __init__(self, tools: Tools, part: Part, count: int = 1) -> None:
+        super().__init__(tools, count)
         self.part = part
         self._stack: Gradients | None = None
         self._unread = torch.full((), torch.nan)
@@ -95,6 +94,21 @@ class Direct(Solo):
             # at first, and after its parameters have moved into a cohort's buffer
             self._stack = gradients_of([self.part])
         return self._stack
+
+    def take(self, batches: Sequence[Batch], lrs: Sequence[float], done: int) -> None:
+        """As every run does, where something is to be seen or the optimizer evaluates by itself; else straight on."""
+        if self.watch.is_due(done + 1) or not isinstance(self.optimizer, FirstOrder):
+            super().take(batches, lrs, done)
+            return
+        stack, learner, optimizer, tally = self.stack(), self.learner, self.optimizer, self.tally
+        for number, ((x, target, weight), lr) in enumerate(zip(batches, lrs, strict=True), start=done + 1):
+            optimizer.begin()
+            weights = None if weight is None else weight.unsqueeze(0)
+            outputs = stack.gradients(x.unsqueeze(0), target.unsqueeze(0), weights, (number,))
+            learner.finish()
+            optimizer.update(lr, number)
+            tally.add(outputs[0])
+            tally.add_norm(learner.gradient_norm)
 
     def outputs(self, rows: Rows, at_once: int) -> Tensor:
         stack = self.stack()

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from core.engine.flat import FlatParameters
 from core.engine.losses import Loss
-from core.engine.steps.kernels import Kernel, Parameter, apart
+from core.engine.steps.blocks import apart
+from core.engine.steps.kernels import Kernel, Parameter
 from core.engine.steps.masks import Masks, StackedMasks
 from core.engine.steps.table import KERNELS, Site, gives_away
 
@@ -96,16 +97,12 @@ class Stack:
         of the step of each, by which its masks are drawn.
         """
         self._steps = steps
-        for onlooker, rows in _shown(onlookers, x):
-            onlooker.begin_pass(len(rows))
-        for layer, kernel in enumerate(self._kernels):
+        if onlookers:
+            return self._shown(x, target, weight, onlookers)
+        for kernel in self._kernels:
             x = kernel.forward(x)
-            for onlooker, y in _shown(onlookers, x):
-                onlooker.output(layer, y)
         g = self._of_outputs(x, target, weight)
-        for layer, kernel in self._backward:
-            for onlooker, signal in _shown(onlookers, g):
-                onlooker.signal(layer, signal)
+        for _, kernel in self._backward:
             g = kernel.backward(g)
         return x
 
@@ -113,6 +110,21 @@ class Stack:
         """The outputs (M, N, O) in evaluation mode for x (M, N, *sample); nothing of the networks moves."""
         for kernel in self._kernels:
             x = kernel.infer(x)
+        return x
+
+    def _shown(self, x: Tensor, target: Tensor, weight: Tensor | None, onlookers: Onlookers) -> Tensor:
+        """The same, what passes between the layers being shown to those who look on."""
+        for onlooker, rows in _seen_by(onlookers, x):
+            onlooker.begin_pass(len(rows))
+        for layer, kernel in enumerate(self._kernels):
+            x = kernel.forward(x)
+            for onlooker, y in _seen_by(onlookers, x):
+                onlooker.output(layer, y)
+        g = self._of_outputs(x, target, weight)
+        for layer, kernel in self._backward:
+            for onlooker, signal in _seen_by(onlookers, g):
+                onlooker.signal(layer, signal)
+            g = kernel.backward(g)
         return x
 
     def _of_outputs(self, z: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
@@ -163,10 +175,8 @@ class Stack:
         return lambda x: stacked.of(x, self._steps)
 
 
-def _shown(onlookers: Onlookers, x: Tensor) -> Iterable[tuple[Onlooker, Tensor]]:
+def _seen_by(onlookers: Onlookers, x: Tensor) -> Iterable[tuple[Onlooker, Tensor]]:
     """Those who look on, each with its network's part of x (M, ...)."""
-    if not onlookers:
-        return ()
     return [(onlooker, own) for onlooker, own in zip(onlookers, x, strict=True) if onlooker is not None]
 
 

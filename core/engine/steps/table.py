@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from core.engine.layer_types.activations import Swish
 from core.engine.layer_types.norms import RMSNorm
+from core.engine.steps.blocks import apart
 from core.engine.steps.kernels import (
     Dropout,
     Elementwise,
@@ -20,7 +21,6 @@ from core.engine.steps.kernels import (
     Relu,
     Sigmoid,
     Tanh,
-    apart,
 )
 from core.engine.steps.norms import BatchNorm, RowNorm
 

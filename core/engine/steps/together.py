@@ -23,11 +23,6 @@ from core.engine.steps.solo import Direct
 from core.engine.steps.stack import Part, likeness
 from core.engine.tally import close_windows
 
-AT_ONCE = 64
-"""Steps, but no more than a window has, that a member of a cohort takes before it is asked again: what asking costs is
-shared among them."""
-
-
 D = TypeVar("D", bound=Due)
 
 

@@ -16,6 +16,8 @@ from core.events import Changed, Checkpoint, Event, Finished, Metrics, Started, 
 from tests.core.engine.test_resume import HARD
 from tests.core.engine.workbench import Bench, after_steps, files, last, never, rows
 
+pytestmark = pytest.mark.usefixtures("asked_before_every_step")
+
 STOPPING = {"monitor": "validation.loss", "patience": 2, "min_delta": 0.5, "mode": "auto"}
 
 

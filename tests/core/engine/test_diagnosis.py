@@ -22,6 +22,8 @@ from core.spec.job import JobSpec
 from tests.core.engine.test_resume import interrupted
 from tests.core.engine.workbench import Bench
 
+pytestmark = pytest.mark.usefixtures("asked_before_every_step")
+
 DIGITS = {"dataset": "digits"}
 SPEC = JobSpec.model_validate(
     {"data": DIGITS, "network": {"family": "linear"}, "optimizer": {"type": "adam", "lr": 1.0}}

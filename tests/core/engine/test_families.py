@@ -17,6 +17,8 @@ from core.spec.network import FAMILIES
 from tests.core.engine.test_resume import assert_same_in_the_end
 from tests.core.engine.workbench import Bench, files, last
 
+pytestmark = pytest.mark.usefixtures("asked_before_every_step")
+
 SHAPES = {"flat": (6,), "sequences": (7, 2), "images": (1, 6, 7)}
 # what each is tried with, and on which data
 CASES: dict[str, tuple[str, dict[str, Any]]] = {

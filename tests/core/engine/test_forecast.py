@@ -18,6 +18,8 @@ from core.errors import Invalid
 from core.events import Checkpoint, Failed, Finished
 from tests.core.engine.workbench import Bench, after_steps, files, last, rows
 
+pytestmark = pytest.mark.usefixtures("asked_before_every_step")
+
 L, H, N = 24, 6, 400
 NAMES = ["load", "heat"]
 

@@ -19,6 +19,8 @@ from core.events import Checkpoint, Event, Failed, Finished, Metrics, Progress, 
 from core.states import StopReason
 from tests.core.engine.workbench import Bench, after_steps, last, never, rows
 
+pytestmark = pytest.mark.usefixtures("asked_before_every_step")
+
 DIGITS: dict[str, Any] = {
     "data": {"dataset": "digits"},
     "network": {"layers": [{"type": "linear", "units": 32, "init": {"type": "he"}}, {"type": "relu"}]},

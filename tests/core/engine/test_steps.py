@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,14 +15,17 @@ from core.engine.layer_types import activations
 from core.engine.learner import Learner
 from core.engine.losses import Loss, build_loss
 from core.engine.network import build_network
+from core.engine.run import train
 from core.engine.slopes import NUMBERS
-from core.engine.steps.kernels import apart
+from core.engine.steps.blocks import apart
 from core.engine.steps.masks import Masks
 from core.engine.steps.stack import Part, Stack, is_stackable, likeness
 from core.engine.steps.table import KERNELS
+from core.events import Started
 from core.spec import losses as loss_spec
 from core.spec.network import LayeredNetwork
 from core.spec.training import RegularizationSpec
+from tests.core.engine.workbench import Bench
 
 FEATURES, ROWS = 6, 13
 ACTIVATION_TYPES = sorted(activations.BUILDERS)
@@ -313,3 +317,15 @@ def test_networks_that_are_not_alike_do_not_share_a_stack() -> None:
     assert likeness(part(network(base, 7), classes())) == kinds[0]
     rates = [[*base, {"type": "dropout", "p": p}] for p in (0.1, 0.6)]
     assert len({likeness(part(network(body, 0), classes())) for body in rates}) == 1
+
+
+@pytest.mark.parametrize("units", [8, 900])
+def test_a_run_is_asked_again_after_a_few_milliseconds(bench: Bench, units: int) -> None:
+    """Many steps of a small network are taken at once; one whose steps take long is asked before each."""
+    asked: list[int] = []
+    body = {"data": {"dataset": "digits"}, "network": {"layers": [{"type": "linear", "units": units}] * 3}}
+    run = replace(bench.run(body | {"training": {"epochs": 1, "batch_size": 64}}), threads=1)
+    started, *_ = train(run, lambda: asked.append(1))
+    assert isinstance(started, Started)
+    # a look ends what is taken at once
+    assert len(asked) < started.total_steps / 2 if units == 8 else len(asked) == started.total_steps

@@ -73,6 +73,8 @@ class Stack:
         self._values, self._gradients = _one_buffer(parts)
         self._stand_at = [part.flat.values for part in parts]
         self._mean_weights = _mean_weights(parts)
+        self._equal_factors: dict[int, Tensor] = {}
+        """By number of rows: PyTorch takes a number as a tensor in half the time."""
         self._kernels: list[Kernel] = []
         for index in range(len(parts[0].network)):
             self._kernels.append(self._kernel(index))
@@ -131,11 +133,13 @@ class Stack:
         """(M, N, O) the gradient of the objectives with respect to the outputs z."""
         return self._loss.slope(z, target).mul_(self._row_factors(z.shape[1], weight))
 
-    def _row_factors(self, rows: int, weight: Tensor | None) -> Tensor | float:
-        """What a row's loss counts in its network's objective: (M, N, 1), or a number where all count alike."""
+    def _row_factors(self, rows: int, weight: Tensor | None) -> Tensor:
+        """What a row's loss counts in its network's objective: (M, N, 1), or () where all count alike."""
         is_mean = self._loss.reduction == "mean"
         if weight is None:
-            return 1 / rows if is_mean else 1.0
+            if rows not in self._equal_factors:
+                self._equal_factors[rows] = self._values.new_tensor(1 / rows if is_mean else 1.0)
+            return self._equal_factors[rows]
         if not is_mean:
             return weight.unsqueeze(2)
         total = weight.sum(1, keepdim=True).clamp_min(1e-30)

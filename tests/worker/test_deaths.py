@@ -16,7 +16,7 @@ from tests.support.service import wait_until
 from tests.support.valkey import Valkey
 
 LONGER: dict[str, Any] = {**LONG, "training": {**LONG["training"], "epochs": 50}}
-ENDLESS: dict[str, Any] = {**LONG, "training": {**LONG["training"], "epochs": 20_000}}
+ENDLESS: dict[str, Any] = {**LONG, "training": {**LONG["training"], "epochs": 20_000, "compile": "never"}}
 
 
 def freeze(house: House, worker: WorkerProcess) -> None:

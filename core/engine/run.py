@@ -10,7 +10,8 @@ from pathlib import Path
 
 from core.changes import Change
 from core.engine import environment, reports
-from core.engine.assembly import Assembly, assemble, planned_steps
+from core.engine.assembling import assemble, planned_steps
+from core.engine.assembly import Assembly
 from core.engine.baselines.beside import Baselines, with_baselines
 from core.engine.faults import is_out_of_memory, last_word
 from core.engine.folds import Course

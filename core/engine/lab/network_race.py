@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.engine.assembly import Assembly, assemble
+from core.engine.assembling import assemble
+from core.engine.assembly import Assembly
 from core.engine.lab.names import entrant_names
 from core.engine.optimizers import build_optimizer
 from core.engine.rows import Batch

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.engine.assembly import assemble
+from core.engine.assembling import assemble
 from core.engine.constant import reference
 from core.engine.curve_symptoms import Curve, Reference, lr_too_high, overfitting, still_learning
 from core.engine.layer_symptoms import Symptom

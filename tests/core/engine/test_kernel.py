@@ -10,7 +10,7 @@ import torch
 from safetensors.numpy import load_file
 from sklearn.cluster import KMeans
 
-from core.engine.assembly import assemble
+from core.engine.assembling import assemble
 from core.engine.kmeans import k_means, lloyd, plus_plus
 from core.engine.layer_types.kernel import RBF
 from core.engine.seeds import generator

@@ -11,7 +11,7 @@ from torch import nn
 
 from core.engine import microscope
 from core.engine.activity import SATURATED, dead_fraction, saturated_fraction, silent
-from core.engine.assembly import assemble
+from core.engine.assembling import assemble
 from core.engine.checkpoint import read_tensors
 from core.engine.flat import FlatParameters
 from core.engine.learner import Learner

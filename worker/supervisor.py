@@ -32,6 +32,8 @@ from worker.tools import Tools
 log = structlog.get_logger(__name__)
 
 _GULP_S = 0.005
+# lines at such short distances, from which on more are to be expected: a short job says fewer in all
+_TALKATIVE = 16
 # what a runner may tell while the last is being recorded, before it has to wait
 _PIPE_BYTES = 1 << 20
 
@@ -176,16 +178,18 @@ class Supervisor:
 
     def _follow(self, child: Child, oom_kills: int) -> None:
         """Reads the runner's lines and records them, until the last job is over or the runner is."""
-        rest, flush_at, heard_at = b"", float("inf"), posix.boot_time()
+        rest, flush_at, heard_at, in_a_row = b"", float("inf"), posix.boot_time(), 0
         while held := self._held:
-            if len(held) > 1:
-                # what several tell is heard in gulps: each look at them all costs as much as reading a dozen lines
+            if len(held) > 1 or in_a_row >= _TALKATIVE:
+                # much is heard in gulps: each look costs as much as reading a dozen lines, and whoever writes a line
+                # that is waited for has to wake the one who waits
                 time.sleep(_GULP_S)
             ready, _, _ = select.select([child.events], [], [], self._patience(flush_at))
             data = os.read(child.events, 1 << 20) if ready else None
             if data:
-                heard_at = posix.boot_time()
+                before, heard_at = heard_at, posix.boot_time()
                 *lines, rest = (rest + data).split(b"\n")
+                in_a_row = in_a_row + len(lines) if len(lines) > 1 or heard_at - before < _GULP_S else 0
                 for line in lines:
                     job_id, event = from_line(line)
                     self._jobs[job_id].batch.add(event)

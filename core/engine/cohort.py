@@ -62,6 +62,7 @@ class _Turns:
         # where others are fitted beside it, it tells of them too and takes its steps by itself
         tell = train if run.spec.baselines else story
         self._story: Iterator[Event | Due] = tell(run, member.should_stop, member.next_change)
+        self._has_company = company > 1
         self._streams: list[Tensor] = []
         self._threads: int | None = None
         self.a: Assembly | None = None
@@ -74,7 +75,7 @@ class _Turns:
         try:
             while isinstance(told := next(self._story, None), Due):
                 self.a = told.a
-                if goes_together(told):
+                if self._has_company and goes_together(told):
                     break
                 told.take()
             return told or internal("the run ended without a last event")

@@ -49,7 +49,7 @@ LONG: dict[str, Any] = {
     "data": {"dataset": "digits"},
     "network": {"layers": [{"type": "linear", "units": 64}, {"type": "relu"}, {"type": "dropout", "p": 0.2}]},
     "optimizer": {"type": "adam", "lr": 0.001},
-    "training": {"epochs": 40, "batch_size": 8, "seed": 3},
+    "training": {"epochs": 60, "batch_size": 4, "seed": 3},
 }
 
 

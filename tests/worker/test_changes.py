@@ -26,7 +26,7 @@ from tests.support.house import LONG, House, alive
 from tests.support.service import wait_until
 
 # small batches: the run must not be over before a test that polls twice a second has killed its second runner
-LONGER: dict[str, Any] = {**LONG, "training": {**LONG["training"], "epochs": 60, "batch_size": 4}}
+LONGER: dict[str, Any] = {**LONG, "training": {**LONG["training"], "epochs": 120, "batch_size": 4}}
 
 
 def change(house: House, job_id: str, patch: dict[str, Any]) -> JobView:

@@ -57,7 +57,7 @@ def undisturbed(house: House, some: list[dict[str, Any]]) -> list[Any]:
 
 def three_that_train(house: House) -> tuple[list[dict[str, Any]], list[str]]:
     """Three long jobs and their ids, each some epochs on its way."""
-    wanted = specs(3, epochs=40, batch_size=8)
+    wanted = specs(3, epochs=100, batch_size=8)
     ids = house.submit_all(wanted)
     for job_id in ids:
         house.until_epoch(job_id, 3)
@@ -86,7 +86,7 @@ def test_one_is_cancelled_one_paused_and_one_changed_while_the_others_go_on(
     lived_in: tuple[House, WorkerProcess],
 ) -> None:
     house, _ = lived_in
-    wanted = specs(4, epochs=40, batch_size=8)
+    wanted = specs(4, epochs=100, batch_size=8)
     ids = house.submit_all(wanted)
     house.until_epoch(ids[3], 2)
     house.ask(jobs.cancel, ids[0])
@@ -95,7 +95,7 @@ def test_one_is_cancelled_one_paused_and_one_changed_while_the_others_go_on(
         changes.change(session, LOCAL, ids[2], {"training": {"epochs": 12}}, Limits())
     house.until(ids[0], "cancelled")
     paused = house.until(ids[1], "paused")
-    assert 0 < paused.progress["epoch"] < 40
+    assert 0 < paused.progress["epoch"] < 100
     house.until(ids[3], "succeeded")
     changed = house.until(ids[2], "succeeded")
     # the epoch under way is finished
@@ -120,7 +120,7 @@ def test_a_killed_runner_is_the_crash_of_each_and_each_resumes_by_itself(
 
 
 def test_a_killed_worker_frees_them_all(house: House) -> None:
-    wanted = specs(3, epochs=40, batch_size=8)
+    wanted = specs(3, epochs=100, batch_size=8)
     ids = house.submit_all(wanted)
     first = house.start(NETMILL_WORKER_NAME="w")
     for job_id in ids:
@@ -131,7 +131,7 @@ def test_a_killed_worker_frees_them_all(house: House) -> None:
         ended = house.until(job_id, "succeeded")
         assert (ended.attempt, ended.resume_exact) == (2, True)
     # two slots share what waits
-    again = house.submit_all(wanted + specs(5, epochs=40, batch_size=8)[3:] + specs(6, epochs=40, batch_size=8)[5:])
+    again = house.submit_all(wanted + specs(5, epochs=100, batch_size=8)[3:] + specs(6, epochs=100, batch_size=8)[5:])
     sizes = [(house.until(job_id, "succeeded").cohort or {})["size"] for job_id in again]
     assert sizes == [3] * 6
     assert ends(house, ids) == ends(house, again[:3])
@@ -153,7 +153,7 @@ def test_one_that_does_not_stop_takes_the_runner_away_and_no_blame_falls_on_the_
 
 def test_one_that_is_taken_away_is_let_go_alone(lived_in: tuple[House, WorkerProcess]) -> None:
     house, _ = lived_in
-    wanted = specs(3, epochs=40, batch_size=8)
+    wanted = specs(3, epochs=100, batch_size=8)
     ids = house.submit_all(wanted)
     house.until_epoch(ids[2], 2)
     with transaction(house.sessions) as session:

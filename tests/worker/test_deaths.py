@@ -15,7 +15,7 @@ from tests.support.house import LONG, SHORT, House, WorkerProcess, alive
 from tests.support.service import wait_until
 from tests.support.valkey import Valkey
 
-LONGER: dict[str, Any] = {**LONG, "training": {**LONG["training"], "epochs": 50}}
+LONGER: dict[str, Any] = {**LONG, "training": {**LONG["training"], "epochs": 90}}
 ENDLESS: dict[str, Any] = {**LONG, "training": {**LONG["training"], "epochs": 20_000, "compile": "never"}}
 
 
@@ -116,7 +116,8 @@ def test_a_worker_that_was_frozen_for_longer_than_its_lease_kills_its_runner_and
     worker.send(signal.SIGCONT)
     wait_until(lambda: not alive([runner]), "the end of the first runner", 2)
     job = house.until(job_id, "succeeded")
-    assert [row[:2] for row in house.rows(job_id)] == [(epoch, epoch) for epoch in range(1, 51)]
+    epochs = range(1, LONGER["training"]["epochs"] + 1)
+    assert [row[:2] for row in house.rows(job_id)] == [(epoch, epoch) for epoch in epochs]
     assert job.resume_exact is True
     assert house.column(job_id, "fence") == 2
     assert other.process.poll() is None

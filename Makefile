@@ -59,7 +59,7 @@ format: $(STAMP) ## put the source in order, and the tables of settings and anal
 pictures: $(STAMP) ## those of the zoo and the lecture that are missing or of an older spec
 	@$(BIN)/python -m scripts.make_pictures
 
-bench: $(STAMP) $(BENCH_STAMP) ## Netmill and its peers side by side, and docs/performance.md from it: some twenty minutes (BENCH_OPTIONS=--quick: minutes)
+bench: $(STAMP) $(BENCH_STAMP) ## Netmill and its peers side by side, and docs/performance.md from it: half an hour (BENCH_OPTIONS=--quick: minutes)
 	$(BIN)/python -m benchmarks $(BENCH_OPTIONS)
 
 # The peers: none of them is Netmill's, and none of their dependencies shall be.

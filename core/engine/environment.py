@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -22,6 +24,9 @@ _WORDS = {
 # about a millisecond of one core
 _OPERATIONS_WORTH_THREADS = 3e7
 _MOST_AT_ONCE = 64
+# of mallopt(3); blocks from so many bytes on are mapped each by itself, the most that glibc takes, and so much stays
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MAPPED_BYTES, _HELD_BYTES = 32 * 1024**2, 256 * 1024**2
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -43,9 +48,22 @@ def set_up(device: torch.device, *, tf32: bool = False) -> None:
     they are; the switch would only slow them.
     """
     torch.set_num_threads(1)
+    _hold_memory()
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
         allow_tf32(tf32)
+
+
+def _hold_memory() -> None:
+    """Lets the process hold what it frees, as far as its C library can.
+
+    A step takes and frees the same megabytes as the one before. Pages that went back to the system come again cleared,
+    which costs a small network for images a tenth of its time.
+    """
+    with suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _HELD_BYTES)
 
 
 def allow_tf32(allowed: bool) -> None:

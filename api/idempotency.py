@@ -71,7 +71,7 @@ async def once(
     await _take(parts, who, key, replay.fingerprint_of(request, content), stale_s)
     try:
         yield Once(who, key)
-    except Exception:
+    except Exception:  # nothing was answered, so the same request may be sent again
         await run_in_threadpool(_abandon, parts, who, key)
         raise
 

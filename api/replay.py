@@ -46,5 +46,9 @@ def key_of(request: Request) -> str | None:
     """The key that was sent; raises Invalid when it cannot be one."""
     key = request.headers.get("idempotency-key")
     if key is not None and not GOOD_KEY.fullmatch(key):
-        raise Invalid("Idempotency-Key must be 1 to 255 printable ASCII characters without spaces", code="invalid_key")
+        raise Invalid(
+            f"received an Idempotency-Key of {len(key)} characters, expected 1 to 255 printable ASCII characters "
+            "without spaces: send a UUID, for instance",
+            code="invalid_key",
+        )
     return key

@@ -78,9 +78,8 @@ def keeping(figures: Figures) -> str:
 
 
 def _cost(told: dict[str, float]) -> str:
-    """The median, and the least and the greatest where they were kept."""
-    spread = f" ({told['least']:+.1%} to {told['most']:+.1%})" if "least" in told else ""
-    return f"{told['cost']:+.1%}{spread}"
+    """The median, the least and the greatest."""
+    return f"{told['cost']:+.1%} ({told['least']:+.1%} to {told['most']:+.1%})"
 
 
 def _jobs(figures: Figures, *parts: str) -> list[Row]:

@@ -15,7 +15,7 @@ def requests(figures: Figures) -> str:
         [
             f"{section}: {name}",
             f"{told['per_s']:,.0f}",
-            f"{told['least_per_s']:,.0f} to {told['most_per_s']:,.0f}" if "least_per_s" in told else "",
+            f"{told['least_per_s']:,.0f} to {told['most_per_s']:,.0f}",
             *(f"{told[key]:g} ms" for key in ("p50_ms", "p95_ms", "p99_ms")),
             f"{told['client_cpu']:g}",
         ]
@@ -55,9 +55,8 @@ def recorded(figures: Figures) -> str:
 
 
 def _with_spread(told: dict[str, int]) -> str:
-    """Rows a second, and the least and the most of several times where they were kept."""
-    spread = f" ({told['least']:,} to {told['most']:,})" if "least" in told else ""
-    return f"{told['rows_per_s']:,}{spread}"
+    """Rows a second, and the least and the most of several times."""
+    return f"{told['rows_per_s']:,} ({told['least']:,} to {told['most']:,})"
 
 
 def beside(figures: Figures) -> str:
@@ -65,14 +64,10 @@ def beside(figures: Figures) -> str:
     part = figures.get("service", {}).get("beside")
     if part is None:
         return ""
-    told = (
-        f"{part['people']} people polling every second beside two workers: training takes {part['costs']:+.1%} longer"
-    )
-    if "costs, all" not in part:
-        return f"{told}."
     spread = part["costs, all"]
     return (
-        f"{told}, the median of {spread['n']} pairs of runs ({spread['min']:+.1%} to {spread['max']:+.1%}). Their own "
+        f"{part['people']} people polling every second beside two workers: training takes {part['costs']:+.1%} longer, "
+        f"the median of {spread['n']} pairs of runs ({spread['min']:+.1%} to {spread['max']:+.1%}). Their own "
         f"{part['client_cpu']:.3f} of a core, which would be other machines', is in it; the API process took "
         f"{part['api_cpu']:.3f} of a core."
     )

@@ -57,8 +57,8 @@ def set_up(device: torch.device, *, tf32: bool = False) -> None:
 def _hold_memory() -> None:
     """Lets the process hold what it frees, as far as its C library can.
 
-    A step takes and frees the same megabytes as the one before. Pages that went back to the system come again cleared,
-    which costs a small network for images a tenth of its time.
+    A step takes and frees the same megabytes as the one before, and pages that went back to the system come again
+    cleared.
     """
     with suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt

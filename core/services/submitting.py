@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from core.db.session import now, written
 from core.db.tables import Job, JobEvent, JobSpecs, JobTag
 from core.db.types import Written
-from core.errors import NetmillError
 from core.ids import JOB, new_id
 from core.services.datasets import SchemaFinder
 from core.services.job_view import JobView, JobWarning, places, view_of_new
@@ -61,17 +60,6 @@ def accept(session: Session, submission: Submission) -> Accepted:
     assert finder.schema is not None
     key = cohort_key(plan.spec, project=principal.project, dataset=finder.dataset_id or plan.spec.data.dataset)
     return Accepted(submission, plan, finder.schema, finder.dataset_id, key)
-
-
-def accept_each(session: Session, submissions: Sequence[Submission]) -> list[Accepted | NetmillError]:
-    """As `accept` for several; what one of them raises is its outcome and no matter of the others."""
-    outcomes: list[Accepted | NetmillError] = []
-    for submission in submissions:
-        try:
-            outcomes.append(accept(session, submission))
-        except NetmillError as error:
-            outcomes.append(error)
-    return outcomes
 
 
 def queue_each(session: Session, accepted: Sequence[Accepted]) -> list[JobView]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -48,3 +51,30 @@ def test_a_resume_says_that_tf32_has_changed() -> None:
     told = differences(gpu, gpu | {"tf32": True})
     assert "training.tf32 was False and is True" in told
     assert differences(gpu, cpu)[0] == "device was a GPU and is cpu"
+
+
+FAULTS = """
+import resource, torch
+from core.engine.environment import set_up
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        blocks = [torch.zeros(2**21).add_(1) for _ in range(6)]
+        del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+without = faults()
+set_up(torch.device("cpu"))
+faults()
+print(without, faults())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="its C library decides by itself")
+def test_memory_that_a_step_frees_is_there_for_the_next() -> None:
+    told = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True, timeout=60)
+    without, held = map(int, told.stdout.split())
+    assert without > 1000
+    assert held < without / 10

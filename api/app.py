@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -21,6 +21,7 @@ from api.edge import Edge, is_loopback
 from api.gather import Gather
 from api.given import Given
 from api.idempotency import Replayed
+from api.looks import Looks
 from api.parts import Parts
 from api.polling import asked_again
 from api.rendered import Rendered
@@ -41,15 +42,9 @@ from api.submissions import Submissions
 from api.telemetry import Telemetry
 from api.watcher import Ear, Watcher
 from core.db.commits import Commits
-from core.db.session import make_engine, make_sessions, reading, transaction
-from core.ids import ANALYSIS
+from core.db.session import make_engine, make_sessions, transaction
 from core.queue import Queue
-from core.services import analyses as analysis_services
-from core.services import predictions as prediction_services
-from core.services import watch
-from core.services.keys import authenticate, ensure_admin
-from core.services.principal import Principal
-from core.services.watch import Head
+from core.services.keys import ensure_admin
 from core.settings import Settings
 from core.storage.choose import open_store
 
@@ -92,20 +87,7 @@ def make_parts(settings: Settings) -> Parts:
     queue = Queue(settings.redis_url, settings.queue)
     looking = ThreadPoolExecutor(LOOKS_AT_ONCE, "looking")
     submitting = ThreadPoolExecutor(1, "submitting")
-
-    def look_at_keys(tokens: Collection[str]) -> Mapping[str, Principal]:
-        with reading(sessions) as session:
-            return authenticate(session, tokens)
-
-    def look_at_jobs(ids: Collection[str]) -> Mapping[str, Head]:
-        with reading(sessions) as session:
-            return watch.heads(session, ids)
-
-    def look_at_questions(ids: Collection[str]) -> Mapping[str, Any]:
-        with reading(sessions) as session:
-            found = prediction_services.statuses(session, [one for one in ids if not one.startswith(f"{ANALYSIS}_")])
-            return found | analysis_services.statuses(session, [one for one in ids if one not in found])
-
+    looks = Looks(sessions)
     return Parts(
         auth=settings.auth,
         limits=settings.limits,
@@ -121,8 +103,8 @@ def make_parts(settings: Settings) -> Parts:
         telemetry=telemetry,
         looking=looking,
         submitting=submitting,
-        principals=Gather(look_at_keys, looking, commits.count, lasts=lambda who: not who.expires),
-        heads=Gather(look_at_jobs, looking, commits.count),
+        principals=Gather(looks.keys, looking, commits.count, lasts=lambda who: not who.expires),
+        heads=Gather(looks.jobs, looking, commits.count),
         rendered=Rendered(),
         given=Given(),
         rendering=CapacityLimiter(PAGES_AT_ONCE),
@@ -134,8 +116,8 @@ def make_parts(settings: Settings) -> Parts:
             queue_name=settings.queue,
             ttl_s=settings.idempotency_ttl_s,
         ),
-        jobs=Watcher(look_at_jobs, telemetry),
-        questions=Watcher(look_at_questions, telemetry),
+        jobs=Watcher(looks.jobs, telemetry),
+        questions=Watcher(looks.questions, telemetry),
         uploading=CapacityLimiter(UPLOADS_AT_ONCE),
         drawing=CapacityLimiter(PICTURES_AT_ONCE),
         drawn=Drawn(),
